@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Where RAM stands in virtual memory. Unit tests shadow this header with an
+ * arena. Included by mm/addr.h, which defines hpa_t; never by itself.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+#include "arch/layout.h"
+
+/* The direct-map alias of @hpa: the address of SENSITIVE and GLOBAL memory. */
+static inline void *hpa_to_direct(hpa_t hpa)
+{
+	return (void *)(DIRECTMAP_BASE + hpa.v);
+}
+
+/* The local-window alias of @hpa: the address of LOCAL memory. */
+static inline void *hpa_to_local(hpa_t hpa)
+{
+	return (void *)(LOCALMAP_BASE + hpa.v);
+}
+
+/* Whether @hva lies in the local window. */
+static inline bool hva_is_local(const void *hva)
+{
+	return (uint64_t)hva - LOCALMAP_BASE < PHYS_LIMIT;
+}
+
+/* Whether @hva lies in one of the two aliases of RAM. */
+static inline bool hva_is_ram(const void *hva)
+{
+	return (uint64_t)hva - DIRECTMAP_BASE < 2 * PHYS_LIMIT;
+}
+
+/* The frame behind an address of either alias; anything else is the caller's bug. */
+static inline hpa_t hva_to_hpa(const void *hva)
+{
+	uint64_t base = hva_is_local(hva) ? LOCALMAP_BASE : DIRECTMAP_BASE;
+
+	return (hpa_t){ (uint64_t)hva - base };
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * This CPU's TLB. PCIDs are used if the CPU has INVPCID too; otherwise every CR3 write
+ * flushes, which is slower and never wrong.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Turns PCIDs on where possible. CR3 holds PCID 0. */
+void tlb_init(void);
+bool tlb_has_pcid(void);
+/* Drops every translation of every PCID. */
+void tlb_flush_all(void);
+/* Drops the translations of one PCID. */
+void tlb_flush_pcid(uint64_t pcid);

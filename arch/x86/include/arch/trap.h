@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the vector stubs of arch/x86/entry.S save, and the contracts of a trap.
+ * The stubs count the nesting depth (asi state machine) around everything else.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+
+struct trap_frame {
+	uint64_t r15, r14, r13, r12, r11, r10, r9, r8;
+	uint64_t rbp, rdi, rsi, rdx, rcx, rbx, rax;
+	uint64_t vector, error_code;
+	uint64_t rip, cs, rflags, rsp, ss;
+};
+
+/* Handlers nested now on this CPU; 0 in base context. Counted by the stubs of all 256 vectors. */
+extern uint32_t trap_depth;
+
+/* Builds the IDT and loads it on this CPU. */
+void idt_init(void);
+void idt_load(void);
+/* Gives #DF, NMI and #MC their own stacks, once gdt_init has made them. */
+void idt_use_ist(void);
+
+/* Called by the stubs, on the interrupted stack or an IST stack. */
+void trap_dispatch(struct trap_frame *frame);
+
+/*
+ * REQUIRED of asi/fault.c: a page fault in the hypervisor at @cr2. True if it was
+ * a miss of the restricted space and the instruction may be retried (unrestricted
+ * now). False or a panic: our bug.
+ */
+bool fault_fixup(const struct trap_frame *frame, uint64_t cr2);
+
+/* REQUIRED of asi/switch.c: asi_exit() for traps after which nothing is sure (#DF, #MC). */
+void trap_leave_restricted(void);
+
+/* An NMI that came as a VM exit; NMIs that came through the IDT count themselves. */
+void trap_note_nmi(void);
+uint64_t trap_nmis(void);
+
+/* REQUIRED of asi/switch.c: the outermost handler returns; go back to the target, if there is one. */
+void asi_intr_exit(void);
+
+/* REQUIRED of boot/selftest.c: true if the self-test expects this trap and has handled it. */
+bool selftest_trap(const struct trap_frame *frame);

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/* TLB flushes of this CPU. CR4.PGE stays off for ever: no translation outlives its PCID. */
+#include "arch/tlb.h"
+#include "arch/insn.h"
+#include "arch/regs.h"
+
+static __nonsensitive bool pcid_on;
+
+void tlb_init(void)
+{
+	pcid_on = cpuid(1, 0).ecx & CPUID_1_ECX_PCID && cpuid(0, 0).eax >= 7 &&
+		  cpuid(7, 0).ebx & CPUID_7_EBX_INVPCID;
+	if (pcid_on)
+		write_cr4(read_cr4() | CR4_PCIDE);
+}
+
+bool tlb_has_pcid(void)
+{
+	return pcid_on;
+}
+
+void tlb_flush_all(void)
+{
+	if (pcid_on)
+		invpcid(INVPCID_ALL_GLOBAL, 0, 0);
+	else
+		write_cr3(read_cr3());
+}
+
+void tlb_flush_pcid(uint64_t pcid)
+{
+	if (pcid_on)
+		invpcid(INVPCID_CONTEXT, pcid, 0);
+	else
+		write_cr3(read_cr3());
+}
