@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Page metadata: 16 bytes for each page of RAM and 16 for each 2 MiB pageblock,
+ * in virtually contiguous arrays backed only where RAM is. Every restricted
+ * space maps it (GLOBAL), so that the allocators run without a crossing.
+ *
+ * A run's twin may lie in a hole, though never in another aligned GiB, so both
+ * arrays read as zero, which is PAGE_RESERVED, all over a GiB that holds RAM.
+ */
+#pragma once
+#include "mm/class.h"
+
+enum page_state {
+	PAGE_RESERVED, /* not the buddy's: firmware, image, boot modules, metadata */
+	PAGE_FREE,     /* head of a free run of 2^order pages */
+	PAGE_TAIL,     /* inside a run whose head says more */
+	PAGE_USED,     /* head of an allocated run of 2^order pages */
+	PAGE_SLAB,     /* head of a run that belongs to a slab cache */
+};
+
+struct page {
+	uint8_t state; /* enum page_state */
+	uint8_t order; /* of the run, valid in its head */
+	uint16_t unused;
+	uint32_t next, prev; /* free-list links as pfn + 1 (0 = none): 16 TiB; see buddy.c */
+	uint32_t slab;	     /* PAGE_SLAB: index of its cache */
+};
+_Static_assert(sizeof(struct page) == 16, "metadata stays below 0.5 % of RAM");
+
+struct pageblock {
+	struct mem_owner *owner; /* LOCAL only */
+	uint8_t class;		 /* enum mem_class */
+	uint8_t unused[7];
+};
+_Static_assert(sizeof(struct pageblock) == 16, "a page of them covers 512 MiB");
+
+#include "arch/pagearray.h" /* page_array(), pageblock_array() */
+
+static inline struct page *pfn_to_page(pfn_t pfn)
+{
+	return page_array() + pfn;
+}
+
+static inline pfn_t page_to_pfn(const struct page *page)
+{
+	return (pfn_t)(page - page_array());
+}
+
+static inline struct pageblock *pfn_to_pageblock(pfn_t pfn)
+{
+	return pageblock_array() + (pfn >> PAGEBLOCK_ORDER);
+}
+
+/* The head of the run that @page, which the buddy manages, is part of. */
+static inline struct page *page_head(struct page *page)
+{
+	pfn_t pfn = page_to_pfn(page);
+
+	/* Runs are naturally aligned, so clearing low bits one by one cannot step over the head. */
+	for (unsigned int bit = 0; page->state == PAGE_TAIL; bit++) {
+		pfn &= ~(1UL << bit);
+		page = pfn_to_page(pfn);
+	}
+	return page;
+}
+
+/* The address of a page by the class of its block: direct map, or local window if LOCAL. */
+static inline void *page_hva(const struct page *page)
+{
+	hpa_t hpa = pfn_to_hpa(page_to_pfn(page));
+
+	return pfn_to_pageblock(page_to_pfn(page))->class == LOCAL ? hpa_to_local(hpa)
+								   : hpa_to_direct(hpa);
+}
