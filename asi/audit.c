@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The audit: every leaf of every restricted space against the unrestricted tables and the tags. It
+ * trusts neither the switch code nor the allocators' records of what they mapped, only the tables
+ * as they stand and the class of each pageblock.
+ */
+#include "asi/internal.h"
+#include "lib/bitops.h"
+#include "lib/log.h"
+#include "mm/hostmap.h"
+#include "mm/memmap.h"
+#include "mm/page.h"
+
+#define REPORTS_MAX 8
+
+struct walk_state {
+	const struct asi *asi;
+	struct asi_audit *audit;
+	struct asi_surface *surface;
+};
+
+static void violation(struct walk_state *s, const struct pt_leaf *leaf, const char *what)
+{
+	if (s->audit->violations++ < REPORTS_MAX)
+		log_error("audit: domain %u maps 0x%lx (entry 0x%lx): %s", s->asi->owner->id,
+			  leaf->va, leaf->entry, what);
+}
+
+/* Whether every 2 MiB block of the leaf has this class and owner. */
+static bool blocks_are(const struct pt_leaf *leaf, enum mem_class class,
+		       const struct mem_owner *owner)
+{
+	for (uint64_t at = 0; at < leaf->size; at += PAGEBLOCK_SIZE) {
+		uint64_t hpa = leaf->hpa.v + at;
+		const struct pageblock *b = pfn_to_pageblock(hpa >> PAGE_SHIFT);
+
+		if (!memmap_is_ram(hpa, MIN(leaf->size, PAGEBLOCK_SIZE)) || b->class != class ||
+		    b->owner != owner)
+			return false;
+	}
+	return true;
+}
+
+static bool in_image_window(const struct pt_leaf *leaf)
+{
+	const struct image_window *w;
+
+	for (unsigned int i = 0; (w = hostmap_window(i)); i++)
+		if (w->restricted && leaf->va >= (uint64_t)w->start &&
+		    leaf->va + leaf->size <= (uint64_t)w->end)
+			return true;
+	return false;
+}
+
+static bool in_region(const struct pt_leaf *leaf, uint64_t base, uint64_t len)
+{
+	return leaf->va >= base && leaf->va - base < len;
+}
+
+/* The rule of the leaf's region; NULL if it is kept. Also sums up the surface. */
+static const char *region_rule(struct walk_state *s, const struct pt_leaf *leaf)
+{
+	const struct mem_owner *owner = s->asi->owner;
+	struct asi_surface *sum = s->surface;
+
+	if (in_region(leaf, DIRECTMAP_BASE, PHYS_LIMIT)) {
+		sum->global += leaf->size;
+		return blocks_are(leaf, GLOBAL, NULL) ? NULL : "a block that is not GLOBAL";
+	}
+	if (in_region(leaf, LOCALMAP_BASE, PHYS_LIMIT)) {
+		sum->local += leaf->size;
+		return blocks_are(leaf, LOCAL, owner) ? NULL : "a block that is not its owner's";
+	}
+	if (in_region(leaf, VMALLOC_GLOBAL_BASE, PML4_SLOT_SIZE)) {
+		sum->vmalloc += leaf->size;
+		return blocks_are(leaf, GLOBAL, NULL) ? NULL : "a vmalloc page that is not GLOBAL";
+	}
+	if (in_region(leaf, VMALLOC_LOCAL_BASE + owner->id * VMALLOC_LOCAL_SIZE,
+		      VMALLOC_LOCAL_SIZE)) {
+		sum->vmalloc += leaf->size;
+		return blocks_are(leaf, LOCAL, owner) ? NULL
+						      : "a vmalloc page that is not its owner's";
+	}
+	if (in_region(leaf, PAGE_ARRAY_BASE, PML4_SLOT_SIZE)) {
+		sum->metadata += leaf->size;
+		return NULL;
+	}
+	if (in_region(leaf, PERCPU_BASE, PML4_SLOT_SIZE)) {
+		sum->percpu += leaf->size;
+		return NULL;
+	}
+	if (in_region(leaf, DEVICE_BASE, PML4_SLOT_SIZE)) {
+		sum->device += leaf->size;
+		return NULL;
+	}
+	if (in_region(leaf, SELF_PAGE, PAGE_SIZE))
+		return NULL;
+	if (leaf->va >= IMAGE_BASE) {
+		sum->image += leaf->size;
+		return in_image_window(leaf) ? NULL
+					     : "a part of the image that is not nonsensitive";
+	}
+	return "a region that no restricted space has";
+}
+
+/* Subset of the unrestricted space: the same frame, no right more. The self page alone differs. */
+static const char *subset_rule(const struct pt_leaf *leaf)
+{
+	struct pt_walk host = ptable_walk(hostmap_ptable(), leaf->va);
+	struct pt_walk end = ptable_walk(hostmap_ptable(), leaf->va + leaf->size - 1);
+
+	if (!host.present || !end.present)
+		return "absent in the unrestricted space";
+	if (leaf->va != SELF_PAGE &&
+	    (host.hpa.v != leaf->hpa.v || end.hpa.v != leaf->hpa.v + leaf->size - 1))
+		return "another frame than in the unrestricted space";
+	if (leaf->rights & PTE_W && !(host.rights & PTE_W))
+		return "writable, but not in the unrestricted space";
+	if (!(leaf->rights & PTE_NX) && host.rights & PTE_NX)
+		return "executable, but not in the unrestricted space";
+	return NULL;
+}
+
+static bool check_leaf(const struct pt_leaf *leaf, void *arg)
+{
+	struct walk_state *s = arg;
+	const char *what;
+
+	if (!leaf->present) {
+		violation(s, leaf, "an absent entry that holds a frame");
+		return true;
+	}
+	s->audit->leaves++;
+	s->audit->bytes += leaf->size;
+	if (leaf->entry & PTE_G)
+		violation(s, leaf, "a global translation");
+	if (leaf->entry & PTE_U)
+		violation(s, leaf, "a user mapping");
+	if (leaf->rights & PTE_W && !(leaf->rights & PTE_NX))
+		violation(s, leaf, "writable and executable");
+	what = region_rule(s, leaf);
+	if (!what)
+		what = subset_rule(leaf);
+	if (what)
+		violation(s, leaf, what);
+	return true;
+}
+
+static void audit_domain(const struct asi *asi, struct asi_audit *audit,
+			 struct asi_surface *surface)
+{
+	struct walk_state s = { asi, audit, surface };
+
+	audit->domains++;
+	ptable_for_each(&asi->pt, 0, 0, check_leaf, &s);
+}
+
+void asi_audit(struct asi_audit *out)
+{
+	struct asi_surface surface = { 0 };
+
+	*out = (struct asi_audit){ 0 };
+	for (unsigned int i = 1; i <= OWNER_MAX; i++)
+		if (asi_by_owner[i])
+			audit_domain(asi_by_owner[i], out, &surface);
+}
+
+void asi_surface(const struct asi *asi, struct asi_surface *out)
+{
+	struct asi_audit audit = { 0 };
+
+	*out = (struct asi_surface){ .total_ram = memmap_ram_bytes() };
+	if (asi)
+		audit_domain(asi, &audit, out);
+}

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Page faults of the hypervisor. A miss of the restricted space is served by leaving it; everything
+ * else is our bug. The decision is made from both walks, never guessed (asi.md, "Page-fault path").
+ */
+#include "arch/insn.h"
+#include "arch/percpu.h"
+#include "arch/regs.h"
+#include "asi/internal.h"
+#include "lib/log.h"
+#include "mm/hostmap.h"
+
+#define NO_PROGRESS_MAX 8 /* the same RIP and CR2 in a row: a fault inside a critical region */
+#define CROSSING_ROWS	64
+
+/* What a walk of present mappings can never mend. */
+#define PF_FATAL (PF_USER | PF_RSVD | PF_PK | PF_SS | PF_SGX)
+
+static __percpu uint64_t fault_rip, fault_cr2;
+static __percpu uint32_t fault_repeats;
+static __nonsensitive struct asi_crossing crossings[CROSSING_ROWS];
+static __nonsensitive unsigned int nr_crossings;
+
+bool asi_crossing_get(unsigned int i, struct asi_crossing *out)
+{
+	if (i >= nr_crossings)
+		return false;
+	*out = crossings[i];
+	return true;
+}
+
+/* A full table counts no new places; the counters by cause stay exact. */
+static void note_crossing(uint64_t rip, uint64_t cr2)
+{
+	for (unsigned int i = 0; i < nr_crossings; i++) {
+		if (crossings[i].rip == rip) {
+			crossings[i].address = cr2;
+			crossings[i].count++;
+			return;
+		}
+	}
+	if (nr_crossings < CROSSING_ROWS)
+		crossings[nr_crossings++] = (struct asi_crossing){ rip, cr2, 1 };
+}
+
+/* Whether a supervisor access with @error would succeed by this walk; no mapping of ours is a user's. */
+static bool walk_allows(const struct pt_walk *w, uint64_t error)
+{
+	if (!w->present || w->entry & PTE_U)
+		return false;
+	if (error & PF_WRITE && !(w->rights & PTE_W))
+		return false;
+	return !(error & PF_FETCH && w->rights & PTE_NX);
+}
+
+static void print_walk(const char *name, const struct pt_walk *w)
+{
+	log_info("  %s: %s, level %u, entry 0x%016lx", name, w->present ? "present" : "absent",
+		 w->level, w->entry);
+}
+
+static bool no_progress(uint64_t rip, uint64_t cr2)
+{
+	if (this_cpu(fault_rip) != rip || this_cpu(fault_cr2) != cr2) {
+		this_cpu(fault_rip) = rip;
+		this_cpu(fault_cr2) = cr2;
+		this_cpu(fault_repeats) = 0;
+	}
+	return ++this_cpu(fault_repeats) > NO_PROGRESS_MAX;
+}
+
+bool fault_fixup(const struct trap_frame *f, uint64_t cr2)
+{
+	/* Sampled before leaving: the space that the access really met. */
+	struct asi *asi = asi_current();
+	struct pt_walk full, restricted;
+	bool stuck = no_progress(f->rip, cr2);
+
+	if (!asi)
+		return false;
+	/* The tables themselves are sensitive, so the walks need the unrestricted space. */
+	switch_exit(ASI_BY_FAULT);
+	full = ptable_walk(hostmap_ptable(), cr2);
+	restricted = ptable_walk(&asi->pt, cr2);
+	if (!(f->error_code & PF_FATAL) && !stuck && walk_allows(&full, f->error_code)) {
+		if (walk_allows(&restricted, f->error_code))
+			switch_note_spurious(); /* a translation that was stale: retry */
+		note_crossing(f->rip, cr2);
+		return true;
+	}
+	log_info("fault in the restricted space of domain %u that leaving it does not serve%s",
+		 asi->owner->id, stuck ? ": no progress" : "");
+	print_walk("unrestricted walk", &full);
+	print_walk("restricted walk  ", &restricted);
+	return false;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files of asi/ share and nobody else sees. */
+#pragma once
+#include "arch/trap.h"
+#include "asi/asi.h"
+
+/* What the page at SELF_PAGE says: which space the MMU really has. */
+struct self_page {
+	uint32_t domain; /* 0: unrestricted */
+};
+
+/* Tables that every domain shares: direct map of GLOBAL blocks, image. */
+extern struct ptable asi_global;
+/* Domain by owner number, NULL if there is none. */
+extern struct asi *asi_by_owner[OWNER_MAX + 1];
+
+/* Builds asi_global (map.c). 0 or -ENOMEM. */
+__must_check int map_init(void);
+/* Fills a new domain's root. 0 or -ENOMEM, and then map_destroy cleans up. */
+__must_check int map_create(struct asi *asi);
+void map_destroy(struct asi *asi);
+
+/* Forgets @asi in this CPU's PCID slots (switch.c). */
+void switch_forget(const struct asi *asi);
+void switch_init(bool enabled);
+bool switch_enabled(void);
+
+/* Leaves the restricted space, if in it, and counts why. */
+void switch_exit(enum asi_cause cause);
+/* A fault that both spaces allow: counted, not a crossing of our making. */
+void switch_note_spurious(void);

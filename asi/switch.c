@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The state machine: enter, relax, exit, and what interrupts do to it. Three words per CPU:
+ *
+ *   curr    domain whose tables CR3 may hold. Over-approximates: set before CR3 becomes
+ *           restricted, cleared after it has stopped being so.
+ *   target  domain that must be loaded when the outermost handler returns.
+ *   depth   handlers nested (arch/trap.h), counted in the vector stubs.
+ *
+ * An NMI between any two statements may enter or exit itself. With the orders below its act is
+ * at worst redundant: whoever was interrupted repeats the CR3 write and the hook.
+ */
+#include "arch/insn.h"
+#include "arch/percpu.h"
+#include "arch/regs.h"
+#include "arch/tlb.h"
+#include "asi/internal.h"
+#include "lib/assert.h"
+#include "mm/hostmap.h"
+
+/* PCID 0 is the unrestricted space; slot n has PCID n + 1. */
+#define SLOTS 6
+
+struct slot {
+	const struct asi *asi; /* NULL: free */
+	uint64_t gen;	       /* of asi->tlb_gen, when last flushed */
+};
+
+__percpu struct asi *asi_curr, *asi_target;
+__percpu uint64_t asi_cr3;     /* as loaded now, without the no-flush bit */
+__percpu uint64_t asi_cr3_gen; /* generation of the domain's translations in it */
+__percpu struct asi_stats asi_stats;
+static __percpu struct slot asi_slots[SLOTS];
+static __percpu uint32_t asi_victim_slot;
+static __percpu uint64_t asi_unrestricted_cr3;
+static __nonsensitive bool asi_enabled;
+
+void switch_init(bool on)
+{
+	asi_enabled = on;
+	this_cpu(asi_cr3) = this_cpu(asi_unrestricted_cr3) = hostmap_cr3();
+}
+
+bool switch_enabled(void)
+{
+	return asi_enabled;
+}
+
+uint32_t asi_self(void)
+{
+	return ((const volatile struct self_page *)SELF_PAGE)->domain;
+}
+
+const struct asi_stats *asi_cpu_stats(void)
+{
+	return this_cpu_ptr(asi_stats);
+}
+
+uint64_t asi_crossings(void)
+{
+	return this_cpu(asi_stats).exits[ASI_BY_FAULT] + this_cpu(asi_stats).exits[ASI_BY_CALL];
+}
+
+/* The number of @asi's slot on this CPU; without one, a victim's, which then owes a flush. */
+static uint32_t slot_find(const struct asi *asi)
+{
+	uint32_t i;
+
+	for (i = 0; i < SLOTS; i++)
+		if (this_cpu(asi_slots[i]).asi == asi)
+			return i;
+	i = this_cpu(asi_victim_slot);
+	this_cpu(asi_victim_slot) = (i + 1) % SLOTS;
+	this_cpu(asi_slots[i]).asi = asi;
+	this_cpu(asi_slots[i]).gen = 0; /* no domain's generation is 0: flushed when loaded */
+	return i;
+}
+
+static uint64_t restricted_cr3(const struct asi *asi, uint32_t slot)
+{
+	return asi->pt.root.v | (tlb_has_pcid() ? slot + 1 : 0);
+}
+
+/* Writes CR3 for @asi, keeping translations if none is stale. */
+static void load_restricted(const struct asi *asi)
+{
+	uint32_t slot = slot_find(asi);
+	uint64_t cr3 = restricted_cr3(asi, slot), gen = READ_ONCE(asi->tlb_gen);
+
+	if (tlb_has_pcid() && this_cpu(asi_slots[slot]).gen == gen) {
+		write_cr3(cr3 | CR3_NOFLUSH);
+		this_cpu(asi_stats).cr3_noflush++;
+	} else {
+		write_cr3(cr3);
+		this_cpu(asi_stats).cr3_flush++;
+		/* As read before the flush: perhaps old by now, then we flush once more. */
+		this_cpu(asi_slots[slot]).gen = gen;
+	}
+	this_cpu(asi_cr3) = cr3;
+	this_cpu(asi_cr3_gen) = gen;
+}
+
+static void switch_to(struct asi *asi)
+{
+	this_cpu(asi_curr) = asi;
+	/*
+	 * Pairs with the fence in asi_flush_local(): either we see the new generation, or the
+	 * flusher sees us in curr. Needed from the second CPU on; the order also serves NMIs here.
+	 */
+	memory_fence();
+	load_restricted(asi);
+}
+
+void asi_switch(struct asi *asi)
+{
+	ASSERT(!irqs_enabled());
+	this_cpu(asi_stats).switches++;
+	switch_to(asi);
+}
+
+void switch_exit(enum asi_cause cause)
+{
+	uint64_t flags = irq_save();
+
+	if (this_cpu(asi_curr)) {
+		/* Nothing unmaps in the unrestricted space without flushing at once: never a flush owed. */
+		write_cr3(this_cpu(asi_unrestricted_cr3) | (tlb_has_pcid() ? CR3_NOFLUSH : 0));
+		if (tlb_has_pcid())
+			this_cpu(asi_stats).cr3_noflush++;
+		else
+			this_cpu(asi_stats).cr3_flush++;
+		this_cpu(asi_cr3) = this_cpu(asi_unrestricted_cr3);
+		this_cpu(asi_stats).exits[cause]++;
+		barrier();
+		this_cpu(asi_curr) = NULL;
+	}
+	irq_restore(flags);
+}
+
+void asi_exit(void)
+{
+	switch_exit(ASI_BY_CALL);
+}
+
+void trap_leave_restricted(void)
+{
+	switch_exit(ASI_BY_CALL);
+}
+
+void switch_note_spurious(void)
+{
+	this_cpu(asi_stats).spurious++;
+}
+
+/* Depth is 0 again, registers of the interrupted code still saved. */
+void asi_intr_exit(void)
+{
+	struct asi *target = this_cpu(asi_target);
+
+	if (target && this_cpu(asi_curr) != target)
+		switch_to(target);
+}
+
+void asi_flush_local(struct asi *asi)
+{
+	__atomic_fetch_add(&asi->tlb_gen, 1, __ATOMIC_SEQ_CST);
+	memory_fence();
+	if (this_cpu(asi_curr) != asi)
+		return; /* its slot is behind: flushed when loaded */
+	for (uint32_t i = 0; i < SLOTS; i++) {
+		if (this_cpu(asi_slots[i]).asi != asi)
+			continue;
+		tlb_flush_pcid(tlb_has_pcid() ? i + 1 : 0);
+		this_cpu(asi_slots[i]).gen = this_cpu(asi_cr3_gen) = asi->tlb_gen;
+		this_cpu(asi_stats).tlb_flushes++;
+	}
+}
+
+void switch_forget(const struct asi *asi)
+{
+	for (uint32_t i = 0; i < SLOTS; i++)
+		if (this_cpu(asi_slots[i]).asi == asi)
+			this_cpu(asi_slots[i]) = (struct slot){ NULL, 0 };
+}
