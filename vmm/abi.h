@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a guest may ask of Vestibule, shared with guest-tests/. A hypercall is
+ * VMCALL from CPL 0 in any mode: number in EAX, arguments in EBX, ECX, EDX (their
+ * 64-bit forms in 64-bit mode), result in EAX (RAX). Unknown numbers and wrong
+ * arguments give HC_EINVAL; from CPL > 0 HC_EPERM.
+ */
+#pragma once
+
+#define PORT_EXIT 0xf4 /* a write of v ends the guest: 0 = pass, else fail with that code */
+
+#define HC_VERSION 0 /* result: HC_ABI_VERSION */
+#define HC_EXIT	   1 /* arg1: the verdict, as for PORT_EXIT; does not return */
+#define HC_TIMER \
+	2 /* arg1: TSC ticks from now (0: at once), arg2: vector 32-255; one shot, replaces the last */
+#define HC_NMI	      3 /* pends an NMI for the caller */
+#define HC_TSC_EXIT   4 /* arg1: 1 = RDTSC and RDTSCP exit from now on, 0 = they do not */
+#define HC_EXIT_COUNT 5 /* arg1: SDM basic exit reason; result: exits of it so far by this vCPU */
+#define HC_RESTRICTED \
+	6 /* arg1: reason as above; result: those that stayed restricted, ~0 if ASI is off */
+#define HC_AUDIT 7 /* runs the ASI audit now; result: violations found */
+#define HC_IRQ	 8 /* arg1: vector 32-255; pends it for the caller */
+
+#define HC_ABI_VERSION 1
+
+#define HC_EINVAL (-22)
+#define HC_EPERM  (-1)

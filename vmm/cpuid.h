@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a guest may know of the CPU, and what follows from it: a feature that CPUID hides has
+ * its control-register, XCR0 and MSR bits reserved.
+ */
+#pragma once
+#include <stdint.h>
+
+struct guest_cpu {
+	uint64_t cr4;	    /* bits a guest may set */
+	uint64_t xcr0;	    /* likewise */
+	uint64_t efer;	    /* likewise, LMA included */
+	uint64_t phys_mask; /* guest-physical address bits */
+};
+
+/*
+ * Reads the host's CPUID, for good: no handler executes it. Once, at boot, after tsc_init() and
+ * vmx_supported().
+ */
+void exit_cpuid_init(void);
+const struct guest_cpu *guest_cpu(void);

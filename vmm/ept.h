@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A guest's second-stage tables: mm/ptable with the EPT format. Table pages are LOCAL, so
+ * that an EPT violation on reserved RAM is served without a crossing (docs/decisions/).
+ */
+#pragma once
+#include "vmm/vm.h"
+
+__must_check int ept_create(struct vm *vm);
+void ept_destroy(struct vm *vm);
+/*
+ * Maps the RAM around @gpa: 2 MiB if the whole of it is RAM, else the 4 KiB page. 0, -EFAULT if
+ * there is no RAM, -ENOMEM for a table.
+ */
+__must_check int ept_map_ram(struct vm *vm, gpa_t gpa);

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * EPT violations: RAM touched for the first time is mapped; elsewhere nothing answers, and the
+ * instruction is executed here as a bus without devices would: reads give all ones, writes vanish.
+ */
+#include "arch/regs.h"
+#include "arch/vmx.h"
+#include "lib/errno.h"
+#include "lib/panic.h"
+#include "vmm/decode.h"
+#include "vmm/ept.h"
+#include "vmm/exit.h"
+#include "vmm/guestmem.h"
+#include "vmm/linear.h"
+#include "vmm/report.h"
+#include "vmm/vm.h"
+
+static uint64_t ones(unsigned int size)
+{
+	return BITS(8 * size - 1, 0);
+}
+
+static uint64_t operand(const struct vcpu *v, const struct insn *insn)
+{
+	uint64_t value = insn->has_imm ? insn->imm : vcpu_reg(v, insn->reg);
+
+	return (insn->reg_high && !insn->has_imm ? value >> 8 : value) & ones(insn->size);
+}
+
+static void set_operand(struct vcpu *v, const struct insn *insn, uint64_t value)
+{
+	unsigned int size = insn->reg_size, shift = insn->reg_high ? 8 : 0;
+	uint64_t mask = ones(size) << shift;
+
+	/* 32-bit results clear the upper half, narrower ones keep the rest. */
+	if (size >= 4)
+		vcpu_set_reg(v, insn->reg, value & ones(size));
+	else
+		vcpu_set_reg(v, insn->reg,
+			     (vcpu_reg(v, insn->reg) & ~mask) | (value << shift & mask));
+}
+
+/* One register operand or immediate, one in memory. */
+static void do_two_operands(struct vcpu *v, const struct insn *insn)
+{
+	uint64_t mem = ones(insn->size), rflags = vmcs_read(VMCS_GUEST_RFLAGS), result;
+
+	switch (insn->op) {
+	case INSN_XCHG:
+	case INSN_MOVZX:
+		set_operand(v, insn, mem);
+		return;
+	case INSN_MOVSX:
+		set_operand(v, insn, ~0UL);
+		return;
+	default:
+		break;
+	}
+	if (insn->mem_first) {
+		(void)decode_alu(insn->op, mem, operand(v, insn), insn->size, &rflags);
+	} else {
+		result = decode_alu(insn->op, operand(v, insn), mem, insn->size, &rflags);
+		if (insn->op != INSN_CMP && insn->op != INSN_TEST)
+			set_operand(v, insn, result);
+	}
+	vmcs_write(VMCS_GUEST_RFLAGS, rflags);
+}
+
+/* MOVS: one side is the bus, the other may be RAM. False if the guest got a fault instead. */
+static bool do_movs(struct vcpu *v, const struct insn *insn)
+{
+	uint64_t regs[GPR_NR], next_rip = vmcs_read(VMCS_GUEST_RIP) + insn->len, value = 0;
+	gva_t from, to;
+
+	for (unsigned int i = 0; i < GPR_NR; i++)
+		regs[i] = vcpu_reg(v, i);
+	return linear_of(v, insn->src.seg, decode_offset(&insn->src, regs, next_rip), insn->size,
+			 false, &from) &&
+	       linear_of(v, insn->mem.seg, decode_offset(&insn->mem, regs, next_rip), insn->size,
+			 true, &to) &&
+	       linear_read(v, from, &value, insn->size) && linear_write(v, to, &value, insn->size);
+}
+
+/* One step of a string instruction; with a count left, the guest executes it again. */
+static enum exit_action do_string(struct vcpu *v, const struct insn *insn)
+{
+	uint64_t step =
+		vmcs_read(VMCS_GUEST_RFLAGS) & RFLAGS_DF ? -(uint64_t)insn->size : insn->size;
+	unsigned int addr_size = insn->mem.addr_size;
+
+	if (insn->op == INSN_MOVS && !do_movs(v, insn))
+		return RESUME;
+	if (insn->op == INSN_LODS)
+		set_operand(v, insn, ones(insn->size));
+	if (insn->op != INSN_STOS)
+		linear_step(v, RSI, step, addr_size);
+	if (insn->op != INSN_LODS)
+		linear_step(v, RDI, step, addr_size);
+	if (insn->rep) {
+		linear_step(v, RCX, -1UL, addr_size);
+		if (linear_reg(v, RCX, addr_size))
+			return RESUME;
+	}
+	/* SDM, "VM-exit instruction length": not given for EPT violations; ours is. */
+	vcpu_skip_bytes(v, insn->len);
+	return RESUME;
+}
+
+/* A data access to nothing. */
+static enum exit_action serve_nothing(struct vcpu *v, uint64_t gpa, bool write)
+{
+	uint8_t bytes[DECODE_LEN_MAX];
+	size_t len = linear_fetch(v, bytes, sizeof(bytes));
+	struct insn insn;
+
+	/* The guest may have changed the bytes since: then it gets what they now say. */
+	if (decode_insn(bytes, len, linear_code_size(v), &insn)) {
+		report_bytes(v, bytes, (unsigned int)len);
+		return exit_stop(v, "no-decode");
+	}
+	report_unserved(v->vm, "address", gpa, insn.size, write);
+	switch (insn.op) {
+	case INSN_STOS:
+	case INSN_LODS:
+	case INSN_MOVS:
+		return do_string(v, &insn);
+	default:
+		do_two_operands(v, &insn);
+		vcpu_skip_bytes(v, insn.len);
+		return RESUME;
+	}
+}
+
+enum exit_action exit_ept_violation(struct vcpu *v)
+{
+	uint64_t qual = vmcs_read(VMCS_EXIT_QUAL), gpa = vmcs_read(VMCS_GUEST_PHYS_ADDR);
+	const uint64_t own_access = EPT_QUAL_LINEAR | EPT_QUAL_TRANSLATED;
+	bool delivering = v->events.reinject_info & INTR_INFO_VALID;
+
+	switch (ept_map_ram(v->vm, GPA(gpa))) {
+	case 0:
+		/*
+		 * SDM, "Exit qualification for EPT violations": an IRET that faulted had ended
+		 * the blocking of NMIs already, and is now executed again.
+		 */
+		if ((qual & EPT_QUAL_NMI_UNBLOCK) && !delivering)
+			vmcs_write(VMCS_GUEST_INTERRUPTIBILITY,
+				   vmcs_read(VMCS_GUEST_INTERRUPTIBILITY) | BLOCKED_BY_NMI);
+		return RESUME;
+	case -ENOMEM:
+		return exit_stop(v, "no-memory");
+	default:
+		break;
+	}
+	if (delivering)
+		return exit_stop(v, "wild-delivery");
+	if ((qual & own_access) != own_access)
+		return exit_stop(v, "wild-page-table");
+	if (qual & EPT_QUAL_FETCH)
+		return exit_stop(v, "wild-fetch");
+	return serve_nothing(v, gpa, qual & EPT_QUAL_WRITE);
+}
+
+/* The guest has no part in how its EPT entries look: this is our bug. */
+enum exit_action exit_ept_misconfig(struct vcpu *v)
+{
+	gpa_t gpa = GPA(vmcs_read(VMCS_GUEST_PHYS_ADDR));
+	struct pt_walk walk = ptable_walk(&v->vm->ept, gpa.v);
+
+	panic("EPT misconfiguration of %s at 0x%lx: level %u, entry 0x%lx (%s)",
+	      v->vm->options.name, gpa.v, walk.level, walk.entry,
+	      walk.present ? "present" : "absent");
+}

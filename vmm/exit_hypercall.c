@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+/* VMCALL: the interface of vmm/abi.h. */
+#include "arch/insn.h"
+#include "arch/regs.h"
+#include "arch/vmx.h"
+#include "lib/bitops.h"
+#include "vmm/abi.h"
+#include "vmm/exit.h"
+#include "vmm/stats.h"
+#include "vmm/vm.h"
+
+static bool is_irq_vector(uint64_t vector)
+{
+	return vector >= VEC_FIRST_IRQ && vector <= 255;
+}
+
+static int64_t start_timer(struct vcpu *v, uint64_t ticks, uint64_t vector)
+{
+	uint64_t deadline;
+
+	if (!is_irq_vector(vector))
+		return HC_EINVAL;
+	if (!ticks) {
+		v->timer_deadline = 0;
+		inject_irq(v, (uint8_t)vector);
+		return 0;
+	}
+	if (__builtin_add_overflow(rdtsc(), ticks, &deadline))
+		deadline = ~0UL;
+	v->timer_vector = (uint8_t)vector;
+	v->timer_deadline = deadline;
+	return 0;
+}
+
+static int64_t set_tsc_exit(uint64_t on)
+{
+	uint32_t ctls = vmcs_read32(VMCS_PROC_CTLS);
+
+	if (on > 1)
+		return HC_EINVAL;
+	vmcs_write(VMCS_PROC_CTLS, on ? ctls | PROC_RDTSC_EXIT : ctls & ~PROC_RDTSC_EXIT);
+	return 0;
+}
+
+static int64_t pend_irq(struct vcpu *v, uint64_t vector)
+{
+	if (!is_irq_vector(vector))
+		return HC_EINVAL;
+	inject_irq(v, (uint8_t)vector);
+	return 0;
+}
+
+/* The audit reads every domain's tables: leave on purpose rather than by a fault. */
+static int64_t audit(void)
+{
+	struct asi_audit result;
+
+	asi_exit();
+	asi_audit(&result);
+	return (int64_t)result.violations;
+}
+
+static int64_t hypercall(struct vcpu *v, uint32_t number, uint64_t arg1, uint64_t arg2)
+{
+	const struct exit_stats *e = arg1 < EXIT_REASON_NR ? &v->stats->exits[arg1] : NULL;
+
+	switch (number) {
+	case HC_VERSION:
+		return HC_ABI_VERSION;
+	case HC_TIMER:
+		return start_timer(v, arg1, arg2);
+	case HC_NMI:
+		inject_nmi(v);
+		return 0;
+	case HC_TSC_EXIT:
+		return set_tsc_exit(arg1);
+	case HC_EXIT_COUNT:
+		return e ? (int64_t)e->count : HC_EINVAL;
+	case HC_RESTRICTED:
+		if (!e)
+			return HC_EINVAL;
+		return v->asi ? (int64_t)e->restricted : -1;
+	case HC_AUDIT:
+		return audit();
+	case HC_IRQ:
+		return pend_irq(v, arg1);
+	default:
+		return HC_EINVAL;
+	}
+}
+
+enum exit_action exit_hypercall(struct vcpu *v)
+{
+	uint64_t width = vcpu_in_64bit(v) ? ~0UL : 0xffffffffUL;
+	uint32_t number = (uint32_t)v->regs[RAX];
+	uint64_t arg1 = v->regs[RBX] & width, arg2 = v->regs[RCX] & width;
+	int64_t result = HC_EPERM;
+
+	if (vcpu_cpl(v) == 0) {
+		if (number == HC_EXIT) {
+			vm_stop(v->vm, arg1 ? VERDICT_FAIL : VERDICT_PASS, NULL,
+				(uint32_t)MIN(arg1, 0xffffffffUL));
+			return STOP_VM;
+		}
+		result = hypercall(v, number, arg1, arg2);
+	}
+	v->regs[RAX] = (uint64_t)result & width;
+	return RESUME_NEXT;
+}

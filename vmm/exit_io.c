@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: MIT */
+/* Port I/O: the table of ports, IN and OUT, INS and OUTS. */
+#include "arch/regs.h"
+#include "arch/vmx.h"
+#include "lib/bitops.h"
+#include "vmm/abi.h"
+#include "vmm/exit.h"
+#include "vmm/linear.h"
+#include "vmm/report.h"
+#include "vmm/vm.h"
+
+/* Of a REP string: afterwards the guest goes on with it, and others have had their turn. */
+#define STRING_MAX 256
+
+enum port_device { PORT_NONE, PORT_COM1, PORT_VERDICT };
+
+static const struct {
+	uint16_t first, last;
+	enum port_device device;
+} ports[] = {
+	{ COM1_BASE, COM1_BASE + COM1_NR - 1, PORT_COM1 },
+	{ PORT_EXIT, PORT_EXIT, PORT_VERDICT },
+};
+
+static enum port_device port_device(uint32_t port)
+{
+	for (unsigned int i = 0; i < ARRAY_SIZE(ports); i++)
+		if (port >= ports[i].first && port <= ports[i].last)
+			return ports[i].device;
+	return PORT_NONE;
+}
+
+static uint32_t size_mask(unsigned int size)
+{
+	return (uint32_t)BITS(8 * size - 1, 0);
+}
+
+static uint32_t port_in(struct vm *vm, uint16_t port, unsigned int size)
+{
+	uint32_t value = 0;
+
+	if (port_device(port) != PORT_COM1) {
+		report_unserved(vm, "port", port, size, false);
+		return size_mask(size);
+	}
+	/* Wider accesses to byte registers are byte accesses in a row. */
+	for (unsigned int i = 0; i < size; i++) {
+		bool ours = port_device(port + i) == PORT_COM1;
+
+		value |= (uint32_t)(ours ? com1_read(vm, port + i - COM1_BASE) : 0xff) << 8 * i;
+	}
+	return value;
+}
+
+/* False if that was the end of the VM. */
+static bool port_out(struct vm *vm, uint16_t port, unsigned int size, uint32_t value)
+{
+	switch (port_device(port)) {
+	case PORT_VERDICT:
+		vm_stop(vm, value ? VERDICT_FAIL : VERDICT_PASS, NULL, value);
+		return false;
+	case PORT_COM1:
+		for (unsigned int i = 0; i < size; i++)
+			if (port_device(port + i) == PORT_COM1)
+				com1_write(vm, port + i - COM1_BASE, (uint8_t)(value >> 8 * i));
+		return true;
+	case PORT_NONE:
+		break;
+	}
+	report_unserved(vm, "port", port, size, true);
+	return true;
+}
+
+struct string_io {
+	uint16_t port;
+	unsigned int size, addr_size;
+	bool in;
+	enum insn_seg seg;
+};
+
+/* The outcome of one element. */
+enum element { ELEMENT_DONE, ELEMENT_FAULT, ELEMENT_END };
+
+static enum element string_element(struct vcpu *v, const struct string_io *io)
+{
+	unsigned int index = io->in ? RDI : RSI;
+	uint64_t step = vmcs_read(VMCS_GUEST_RFLAGS) & RFLAGS_DF ? -(uint64_t)io->size : io->size;
+	uint32_t value = 0;
+	gva_t gva;
+
+	if (!linear_of(v, io->seg, linear_reg(v, index, io->addr_size), io->size, io->in, &gva))
+		return ELEMENT_FAULT;
+	if (io->in) {
+		value = port_in(v->vm, io->port, io->size);
+		if (!linear_write(v, gva, &value, io->size))
+			return ELEMENT_FAULT;
+	} else {
+		if (!linear_read(v, gva, &value, io->size))
+			return ELEMENT_FAULT;
+		if (!port_out(v->vm, io->port, io->size, value))
+			return ELEMENT_END;
+	}
+	linear_step(v, index, step, io->addr_size);
+	return ELEMENT_DONE;
+}
+
+static enum exit_action string_io(struct vcpu *v, const struct string_io *io, bool rep)
+{
+	uint64_t left = rep ? linear_reg(v, RCX, io->addr_size) : 1;
+
+	/* RCX and the index are true after each element, so the instruction can be resumed. */
+	for (unsigned int i = 0; i < STRING_MAX && left; i++, left--) {
+		switch (string_element(v, io)) {
+		case ELEMENT_DONE:
+			break;
+		case ELEMENT_FAULT:
+			return RESUME;
+		case ELEMENT_END:
+			return STOP_VM;
+		}
+		if (rep)
+			linear_step(v, RCX, -1UL, io->addr_size);
+	}
+	return left ? RESUME : RESUME_NEXT;
+}
+
+/*
+ * SDM, "Format of the VM-exit instruction-information field as used for INS and OUTS". Every CPU
+ * with unrestricted guests reports it (IA32_VMX_BASIC bit 54).
+ */
+static struct string_io string_decode(uint64_t qual)
+{
+	uint32_t info = vmcs_read32(VMCS_EXIT_INSN_INFO);
+	bool in = io_qual_in(qual);
+
+	return (struct string_io){
+		.port = io_qual_port(qual),
+		.size = io_qual_size(qual),
+		.addr_size = 2u << (info >> 7 & 3),
+		.in = in,
+		.seg = in ? INSN_ES : (enum insn_seg)(info >> 15 & 7),
+	};
+}
+
+enum exit_action exit_io(struct vcpu *v)
+{
+	uint64_t qual = vmcs_read(VMCS_EXIT_QUAL);
+	uint16_t port = io_qual_port(qual);
+	unsigned int size = io_qual_size(qual);
+	uint32_t mask = size_mask(size), value;
+
+	if (unlikely(io_qual_string(qual))) {
+		struct string_io io = string_decode(qual);
+
+		return string_io(v, &io, io_qual_rep(qual));
+	}
+	if (!io_qual_in(qual))
+		return port_out(v->vm, port, size, (uint32_t)v->regs[RAX] & mask) ? RESUME_NEXT
+										  : STOP_VM;
+	value = port_in(v->vm, port, size);
+	v->regs[RAX] = size == 4 ? value : (v->regs[RAX] & ~(uint64_t)mask) | value;
+	return RESUME_NEXT;
+}

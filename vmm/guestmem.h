@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Reaching guest memory from handlers, through the local window: stays restricted. Nothing
+ * else touches guest RAM. A guest may change any byte at any time: read once, then check.
+ */
+#pragma once
+#include <stddef.h>
+#include "vmm/vcpu.h"
+#include "vmm/vm.h"
+
+/* Where a PC has video memory and ROMs: no RAM of a guest's. */
+#define GUEST_HOLE_START 0xa0000UL
+#define GUEST_HOLE_END	 0x100000UL
+
+/* Whether every byte of the range is RAM. */
+bool guestmem_is_ram(const struct vm *vm, gpa_t gpa, uint64_t len);
+
+/* The local-window address of @len bytes at @gpa if they are RAM and lie in one page; else NULL. */
+void *guestmem_hva(const struct vm *vm, gpa_t gpa, size_t len);
+
+/* Copy by guest-physical address; -EFAULT if any byte is no RAM (what came before is done). */
+__must_check int guestmem_read(const struct vm *vm, gpa_t gpa, void *buf, size_t len);
+__must_check int guestmem_write(const struct vm *vm, gpa_t gpa, const void *buf, size_t len);
+
+/*
+ * Translates by the guest's own paging (every mode, SDM "Paging"); access rights as
+ * for @access (PF_WRITE, PF_FETCH; PF_USER by CPL). 0, or -EFAULT and in *@error the #PF error code.
+ * Sets no accessed or dirty bits.
+ */
+__must_check int guestmem_translate(struct vcpu *v, gva_t gva, uint32_t access, gpa_t *gpa,
+				    uint32_t *error);

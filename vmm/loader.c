@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+/* Copies what the plan of vmm/multiboot.h says. Bounds are the plan's and guestmem's, both checked. */
+#include "vmm/loader.h"
+#include "arch/vmx.h"
+#include "lib/errno.h"
+#include "lib/log.h"
+#include "mm/vmalloc.h"
+#include "vmm/guestmem.h"
+#include "vmm/multiboot.h"
+#include "vmm/vcpu.h"
+
+#define RAM_RANGES 2 /* below the hole, and above it */
+
+struct load {
+	struct vm *vm;
+	const char *image;
+	struct image_plan plan;
+	struct guest_ram ram[RAM_RANGES];
+	struct guest_boot boot;
+	gpa_t info;
+	char why[IMAGE_WHY_SIZE];
+};
+
+static void describe_ram(struct load *l)
+{
+	uint64_t end = l->vm->ram_bytes;
+
+	l->ram[0] = (struct guest_ram){ GPA(0), MIN(end, GUEST_HOLE_START) };
+	l->boot.nr_ram = 1;
+	if (end > GUEST_HOLE_END)
+		l->ram[l->boot.nr_ram++] =
+			(struct guest_ram){ GPA(GUEST_HOLE_END), end - GUEST_HOLE_END };
+	l->boot.ram = l->ram;
+}
+
+/* The plan has been checked against the RAM: a failing copy is our bug, but no reason to panic. */
+static int copy_segments(const struct load *l)
+{
+	for (uint32_t i = 0; i < l->plan.nr_segs; i++) {
+		const struct image_segment *s = &l->plan.seg[i];
+		int err = guestmem_write(l->vm, s->gpa, l->image + s->offset, s->filesz);
+
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static int copy_modules(const struct load *l, const struct vm_module *modules)
+{
+	for (uint32_t i = 0; i < l->boot.nr_modules; i++) {
+		int err = guestmem_write(l->vm, l->boot.modules[i].start, modules[i].data,
+					 modules[i].len);
+
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static int copy_info(const struct load *l)
+{
+	size_t size = mbi_size(&l->boot), len;
+	void *buf = vmalloc(size, SENSITIVE, NULL);
+	int err = -ENOMEM;
+
+	if (buf) {
+		err = mbi_build(&l->boot, l->info, buf, size, &len);
+		if (!err)
+			err = guestmem_write(l->vm, l->info, buf, len);
+	}
+	vfree(buf);
+	return err;
+}
+
+static int load_with(struct load *l, size_t len, const struct vm_module *modules)
+{
+	const char *name = l->vm->options.name;
+	int err = image_parse(l->image, len, &l->plan, l->why, sizeof(l->why));
+
+	if (!err)
+		err = image_place(&l->plan, &l->boot, &l->info, l->why, sizeof(l->why));
+	if (err) {
+		log_error("guest %s: %s", name, l->why);
+		return err;
+	}
+	err = copy_segments(l);
+	if (!err)
+		err = copy_modules(l, modules);
+	if (!err)
+		err = copy_info(l);
+	if (err) {
+		log_error("guest %s: loading failed (%d)", name, err);
+		return err;
+	}
+	vcpu_set_multiboot_entry(l->vm->vcpu, l->plan.entry, (uint32_t)l->info.v);
+	return 0;
+}
+
+int loader_load(struct vm *vm, const void *image, size_t len, const struct vm_module *modules,
+		unsigned int nr_modules)
+{
+	/* Too large for a stack together; vmalloc clears. */
+	struct load *l = vmalloc(sizeof(*l), SENSITIVE, NULL);
+	struct guest_module *placed = vmalloc((nr_modules + 1) * sizeof(*placed), SENSITIVE, NULL);
+	int err = -ENOMEM;
+
+	if (l && placed) {
+		l->vm = vm;
+		l->image = image;
+		describe_ram(l);
+		l->boot.name = vm->options.name;
+		l->boot.args = vm->options.args;
+		l->boot.modules = placed;
+		l->boot.nr_modules = nr_modules;
+		for (unsigned int i = 0; i < nr_modules; i++)
+			placed[i] = (struct guest_module){ .len = modules[i].len,
+							   .cmdline = modules[i].cmdline };
+		err = load_with(l, len, modules);
+	} else {
+		log_error("guest %s: not enough memory to load it", vm->options.name);
+	}
+	vfree(placed);
+	vfree(l);
+	return err;
+}

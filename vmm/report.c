@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Reports. Counts and addresses only: guest registers and guest memory stay out of the
+ * log, the bytes of one instruction that we could not decode apart; and registers where the
+ * hypervisor is built for debugging.
+ */
+#include "vmm/report.h"
+#include "arch/percpu.h"
+#include "arch/tsc.h"
+#include "arch/vmx.h"
+#include "lib/fmt.h"
+#include "lib/log.h"
+#include "vmm/com1.h"
+#include "vmm/stats.h"
+#include "vmm/vcpu.h"
+
+#define UNSERVED_MAX 8
+
+/* What is known of one row of the table, computed once for people and programs. */
+struct row {
+	const struct exit_stats *e;
+	const char *name;
+	uint64_t rate, mean, p50, p99;
+};
+
+static struct row row_of(const struct vcpu *v, uint32_t reason)
+{
+	const struct exit_stats *e = &v->stats->exits[reason];
+	uint64_t guest_ms = v->guest_ticks / tsc_khz();
+
+	return (struct row){
+		.e = e,
+		.name = stats_reason_name(reason),
+		/* Below a millisecond of guest time a rate says nothing. */
+		.rate = guest_ms ? e->count * 1000 / guest_ms : 0,
+		.mean = e->sum / e->count,
+		.p50 = stats_quantile(v->stats, reason, 500),
+		.p99 = stats_quantile(v->stats, reason, 990),
+	};
+}
+
+/* The reasons that occurred, the most frequent first; returns how many. */
+static unsigned int sort_reasons(const struct vcpu_stats *s, uint8_t order[EXIT_REASON_NR])
+{
+	unsigned int n = 0;
+
+	for (unsigned int r = 0; r < EXIT_REASON_NR; r++) {
+		unsigned int at = n;
+
+		if (!s->exits[r].count)
+			continue;
+		for (; at && s->exits[order[at - 1]].count < s->exits[r].count; at--)
+			order[at] = order[at - 1];
+		order[at] = (uint8_t)r;
+		n++;
+	}
+	return n;
+}
+
+static void report_table(const struct vcpu *v, const uint8_t *order, unsigned int n)
+{
+	uint64_t total = 0;
+
+	for (unsigned int i = 0; i < n; i++)
+		total += v->stats->exits[order[i]].count;
+	log_info("%s: vCPU %u, exits by reason; ticks from exit to the next entry",
+		 v->vm->options.name, v->id);
+	log_info("  %18s %10s %10s %4s %9s %7s %7s %7s %7s %9s", "reason", "exits", "restricted",
+		 "%", "per s", "min", "mean", "p50", "p99", "max");
+	for (unsigned int i = 0; i < n; i++) {
+		struct row r = row_of(v, order[i]);
+
+		log_info("  %18s %10lu %10lu %4lu %9lu %7lu %7lu %7lu %7lu %9lu", r.name,
+			 r.e->count, r.e->restricted, r.e->count * 100 / total, r.rate, r.e->min,
+			 r.mean, r.p50, r.p99, r.e->max);
+	}
+}
+
+static void report_exits(const struct vcpu *v, const char *vm, const uint8_t *order, unsigned int n)
+{
+	for (unsigned int i = 0; i < n; i++) {
+		struct row r = row_of(v, order[i]);
+
+		log_info("@exits {\"vm\":\"%s\",\"vcpu\":%u,\"reason\":\"%s\",\"count\":%lu,"
+			 "\"restricted\":%lu,\"rate\":%lu,\"ticks\":{\"min\":%lu,\"mean\":%lu,"
+			 "\"p50\":%lu,\"p99\":%lu,\"max\":%lu}}",
+			 vm, v->id, r.name, r.e->count, r.e->restricted, r.rate, r.e->min, r.mean,
+			 r.p50, r.p99, r.e->max);
+	}
+}
+
+static void report_surface(const struct vm *vm, const char *name)
+{
+	struct asi_surface s;
+
+	if (!vm->asi)
+		return;
+	asi_surface(vm->asi, &s);
+	log_info(
+		"@surface {\"vm\":\"%s\",\"image\":%lu,\"global\":%lu,\"local\":%lu,"
+		"\"vmalloc\":%lu,\"metadata\":%lu,\"percpu\":%lu,\"device\":%lu,\"total_ram\":%lu}",
+		name, s.image, s.global, s.local, s.vmalloc, s.metadata, s.percpu, s.device,
+		s.total_ram);
+}
+
+static void report_guest(const struct vm *vm, const char *name)
+{
+	static const char *const verdicts[] = {
+		[VERDICT_NONE] = "none",
+		[VERDICT_PASS] = "pass",
+		[VERDICT_FAIL] = "fail",
+		[VERDICT_STOPPED] = "stopped",
+	};
+	char reason[64] = "null";
+	uint64_t ticks = vm->vcpu->guest_ticks;
+
+	if (vm->reason)
+		fmt_print(reason, sizeof(reason), "\"%s\"", vm->reason);
+	log_info("%s: %s%s%s, code %u", vm->options.name, verdicts[vm->verdict],
+		 vm->reason ? ": " : "", vm->reason ? vm->reason : "", vm->code);
+	log_info("@guest {\"vm\":\"%s\",\"verdict\":\"%s\",\"reason\":%s,\"code\":%u,"
+		 "\"guest_ticks\":%lu,\"guest_ms\":%lu}",
+		 name, verdicts[vm->verdict], reason, vm->code, ticks, ticks / tsc_khz());
+}
+
+void report_vm(struct vm *vm)
+{
+	uint8_t order[EXIT_REASON_NR];
+	const char *name = vm->options.name; /* has no character that JSON would escape */
+	unsigned int n;
+
+	com1_flush(vm);
+	n = sort_reasons(vm->vcpu->stats, order);
+	report_table(vm->vcpu, order, n);
+	report_exits(vm->vcpu, name, order, n);
+	report_surface(vm, name);
+	report_guest(vm, name);
+}
+
+void report_asi(void)
+{
+	const struct asi_stats *s = asi_cpu_stats();
+
+	log_info("@asi {\"cpu\":%u,\"enters\":%lu,\"switches\":%lu,\"exits_fault\":%lu,"
+		 "\"exits_call\":%lu,\"flush\":%lu,\"noflush\":%lu,\"spurious\":%lu,"
+		 "\"tlb_flushes\":%lu}",
+		 this_cpu(cpu_number), s->enters, s->switches, s->exits[ASI_BY_FAULT],
+		 s->exits[ASI_BY_CALL], s->cr3_flush, s->cr3_noflush, s->spurious, s->tlb_flushes);
+}
+
+void report_unserved(struct vm *vm, const char *what, uint64_t address, unsigned int size,
+		     bool write)
+{
+	if (vm->unserved++ >= UNSERVED_MAX)
+		return;
+	log_info("%s: nothing serves this %s of %u bytes: %s 0x%lx%s", vm->options.name,
+		 write ? "write" : "read", size, what, address,
+		 vm->unserved == UNSERVED_MAX ? " (the last one reported)" : "");
+}
+
+/* What the guest computes with is nobody's business but a debugger's. */
+static void report_registers(const struct vcpu *v)
+{
+	static const char *const names[GPR_NR] = { "rax", "rcx", "rdx", "rbx", "rsp", "rbp",
+						   "rsi", "rdi", "r8",	"r9",  "r10", "r11",
+						   "r12", "r13", "r14", "r15" };
+
+	for (unsigned int i = 0; i < GPR_NR; i += 4)
+		log_info("  %3s %016lx %3s %016lx %3s %016lx %3s %016lx", names[i], vcpu_reg(v, i),
+			 names[i + 1], vcpu_reg(v, i + 1), names[i + 2], vcpu_reg(v, i + 2),
+			 names[i + 3], vcpu_reg(v, i + 3));
+	log_info("  cr0 %08lx cr2 %016lx cr3 %016lx cr4 %08lx efer %03lx rflags %08lx",
+		 vmcs_read(VMCS_GUEST_CR0), v->cr2, vmcs_read(VMCS_GUEST_CR3),
+		 vmcs_read(VMCS_GUEST_CR4), vmcs_read(VMCS_GUEST_EFER),
+		 vmcs_read(VMCS_GUEST_RFLAGS));
+}
+
+void report_stop(struct vcpu *v, const char *what)
+{
+	log_info("%s: stopped: %s; exit %u (%s), qualification 0x%lx, at %04lx:%lx",
+		 v->vm->options.name, what, v->exit_reason, stats_reason_name(v->exit_reason),
+		 vmcs_read(VMCS_EXIT_QUAL), vmcs_read(VMCS_GUEST_CS_SELECTOR),
+		 vmcs_read(VMCS_GUEST_RIP));
+	if (v->exit_reason == EXIT_REASON_EPT_VIOLATION)
+		log_info("%s: the access was to guest-physical 0x%lx", v->vm->options.name,
+			 vmcs_read(VMCS_GUEST_PHYS_ADDR));
+	if (DEBUG)
+		report_registers(v);
+}
+
+void report_bytes(struct vcpu *v, const uint8_t *bytes, unsigned int len)
+{
+	char text[3 * 15 + 1] = "";
+	size_t at = 0;
+
+	for (unsigned int i = 0; i < len && at < sizeof(text); i++)
+		at += fmt_print(text + at, sizeof(text) - at, " %02x", bytes[i]);
+	log_info("%s: the instruction's bytes:%s", v->vm->options.name, text);
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/* What is printed about VMs: tables for people, '@' records for programs (docs/serial.md). */
+#pragma once
+#include "vmm/vm.h"
+
+struct vcpu;
+
+/* The table and the @exits, @surface and @guest records of a VM that has stopped. */
+void report_vm(struct vm *vm);
+/* The @asi record of this CPU. Once, at the end. */
+void report_asi(void);
+/* One line about a guest's act that is answered but unusual; at most 8 a VM. */
+void report_unserved(struct vm *vm, const char *what, uint64_t address, unsigned int size,
+		     bool write);
+/* Why a VM was stopped: the reason, guest RIP, qualification. Registers in debug builds only. */
+void report_stop(struct vcpu *v, const char *what);
+/* The bytes of an instruction that touched no device and no RAM, and that we do not know. */
+void report_bytes(struct vcpu *v, const uint8_t *bytes, unsigned int len);

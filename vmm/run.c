@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The whole path of a VM exit. With arch/x86/vmx_run.S and the handler in question this is
+ * everything that there is to know about one:
+ *
+ *   asi_enter -> vmx_run -> asi_relax -> handle_exit -> skip -> (attend: deliver events) -> again
+ *
+ * From asi_enter to asi_relax is the critical section: whatever is touched there is LOCAL (the
+ * vCPU, its VM, statistics, the stack it all runs on), GLOBAL or nonsensitive. In handlers a miss
+ * is served by a crossing, but costs one. Interrupts are off all the time; an interrupt that is
+ * pending makes the next VM entry exit, and is let in then. What to expect of each handler:
+ *
+ *   CPUID, RDMSR, WRMSR, CR access, XSETBV     restricted: VMCS, vCPU and constant tables
+ *   I/O                                        restricted; writes to the console too
+ *   HLT, RDTSC, cache, hidden instructions     restricted
+ *   VMCALL                                     restricted, but for the audit (by call)
+ *   exceptions, NMI, interrupts, windows       restricted
+ *   preemption timer                           restricted; if several VMs take turns, the
+ *                                              scheduler leaves by call afterwards
+ *   EPT violation                              restricted if the VM's own pool has a free page for
+ *                                              the tables; else the buddy converts a block
+ *   what stops a VM                            restricted up to the report, which leaves by call
+ */
+#include "arch/insn.h"
+#include "arch/regs.h"
+#include "arch/vmx.h"
+#include "asi/asi.h"
+#include "lib/assert.h"
+#include "vmm/exit.h"
+#include "vmm/stats.h"
+#include "vmm/vm.h"
+
+/*
+ * A switch and not a table of functions: -fno-jump-tables makes direct branches of it. Only the reasons
+ * that say inject_note_vectoring() can interrupt the delivery of an event (SDM, "Information for VM
+ * Exits That Occur During Event Delivery").
+ */
+static __always_inline enum exit_action handle_exit(struct vcpu *v, uint32_t reason)
+{
+	switch (reason) {
+	case EXIT_REASON_EXCEPTION_NMI:
+		inject_note_vectoring(v);
+		return exit_exception_nmi(v);
+	case EXIT_REASON_EXTERNAL_INTERRUPT:
+		return exit_external_interrupt(v);
+	case EXIT_REASON_TRIPLE_FAULT:
+		return exit_triple_fault(v);
+	case EXIT_REASON_INTERRUPT_WINDOW:
+	case EXIT_REASON_NMI_WINDOW:
+		return exit_interrupt_window(v);
+	case EXIT_REASON_TASK_SWITCH:
+		inject_note_vectoring(v);
+		return exit_task_switch(v);
+	case EXIT_REASON_CPUID:
+		return exit_cpuid(v);
+	case EXIT_REASON_HLT:
+		return exit_hlt(v);
+	case EXIT_REASON_INVD:
+	case EXIT_REASON_WBINVD:
+		return exit_cache(v);
+	case EXIT_REASON_RDPMC:
+		return exit_rdpmc(v);
+	case EXIT_REASON_RDTSC:
+	case EXIT_REASON_RDTSCP:
+		return exit_rdtsc(v);
+	case EXIT_REASON_VMCALL:
+		return exit_hypercall(v);
+	case EXIT_REASON_VMCLEAR:
+	case EXIT_REASON_VMLAUNCH:
+	case EXIT_REASON_VMPTRLD:
+	case EXIT_REASON_VMPTRST:
+	case EXIT_REASON_VMREAD:
+	case EXIT_REASON_VMRESUME:
+	case EXIT_REASON_VMWRITE:
+	case EXIT_REASON_VMXOFF:
+	case EXIT_REASON_VMXON:
+	case EXIT_REASON_INVEPT:
+	case EXIT_REASON_INVVPID:
+	case EXIT_REASON_VMFUNC:
+		return exit_vmx_insn(v);
+	case EXIT_REASON_GETSEC:
+	case EXIT_REASON_MONITOR:
+	case EXIT_REASON_MWAIT:
+		return exit_hidden_insn(v);
+	case EXIT_REASON_PAUSE:
+		return exit_pause(v);
+	case EXIT_REASON_CR_ACCESS:
+		return exit_cr(v);
+	case EXIT_REASON_IO:
+		return exit_io(v);
+	case EXIT_REASON_RDMSR:
+		return exit_rdmsr(v);
+	case EXIT_REASON_WRMSR:
+		return exit_wrmsr(v);
+	case EXIT_REASON_ENTRY_GUEST_STATE:
+	case EXIT_REASON_ENTRY_MSR_LOADING:
+	case EXIT_REASON_ENTRY_MACHINE_CHECK:
+		return exit_entry_failure(v);
+	case EXIT_REASON_EPT_VIOLATION:
+		inject_note_vectoring(v);
+		return exit_ept_violation(v);
+	case EXIT_REASON_EPT_MISCONFIG:
+		inject_note_vectoring(v);
+		return exit_ept_misconfig(v);
+	case EXIT_REASON_PREEMPTION_TIMER:
+		return exit_preemption_timer(v);
+	case EXIT_REASON_XSETBV:
+		return exit_xsetbv(v);
+	default:
+		exit_unhandled(v);
+		v->exit_reason =
+			MIN(reason, EXIT_REASON_NR - 1U); /* all unknown ones are counted as one */
+		return STOP_VM;
+	}
+}
+
+/* VMfail: our own bug. Called by vmx_run.S in place of an exit. */
+void vmx_entry_failed(void)
+{
+	panic("VM entry failed: %s", vmx_error_name(vmcs_read32(VMCS_INSTRUCTION_ERROR)));
+}
+
+/* The one place where RIP advances. */
+static __always_inline void skip(const struct vcpu *v, uint64_t len)
+{
+	uint64_t rip = vmcs_read(VMCS_GUEST_RIP), next = rip + len;
+	uint32_t blocked = vmcs_read32(VMCS_GUEST_INTERRUPTIBILITY);
+
+	/* Outside 64-bit mode EIP wraps; VM entry refuses a RIP that is longer. */
+	if (unlikely((rip ^ next) >> 32) && !vcpu_in_64bit(v))
+		next = (uint32_t)next;
+	vmcs_write(VMCS_GUEST_RIP, next);
+	/* What STI and MOV SS shadow is the one instruction behind them: the one skipped. */
+	if (unlikely(blocked & (BLOCKED_BY_STI | BLOCKED_BY_MOV_SS)))
+		vmcs_write(VMCS_GUEST_INTERRUPTIBILITY,
+			   blocked & ~(BLOCKED_BY_STI | BLOCKED_BY_MOV_SS));
+	/* A single step traps behind the instruction, also behind one that we have executed. */
+	if (unlikely(vmcs_read(VMCS_GUEST_RFLAGS) & RFLAGS_TF))
+		vmcs_write(VMCS_GUEST_PENDING_DBG,
+			   vmcs_read(VMCS_GUEST_PENDING_DBG) | PENDING_DBG_BS);
+}
+
+void vcpu_skip_bytes(struct vcpu *v, unsigned int len)
+{
+	skip(v, len);
+}
+
+/* Makes the VMX-preemption timer run out at the end of the turn or when the guest's timer does. */
+static void arm_preemption_timer(const struct vcpu *v, uint64_t now)
+{
+	uint64_t end = v->slice_end;
+
+	if (v->timer_deadline && v->timer_deadline < end)
+		end = v->timer_deadline;
+	vmcs_write(VMCS_PREEMPTION_TIMER, vmx_timer_value(end > now ? end - now : 0));
+}
+
+/*
+ * What is not due at every exit: the guest's timer, the end of the turn, pending events. False if the
+ * vCPU does not go on now.
+ */
+static __noinline bool attend(struct vcpu *v)
+{
+	vcpu_check_timer(v, v->exit_tsc);
+	if (v->state != VCPU_RUNNABLE || v->exit_tsc >= v->slice_end)
+		return false;
+	vcpu_deliver_events(v);
+	/* The preemption timer stands still while we run, a deadline of the guest's does not. */
+	if (v->timer_deadline)
+		arm_preemption_timer(v, rdtsc());
+	v->events.due = v->timer_deadline || v->events.windows ? 0 : v->slice_end;
+	return true;
+}
+
+/* In the critical section from before to behind. */
+static __always_inline void enter_guest(struct vcpu *v, uint64_t now)
+{
+	uint64_t cr3 = asi_host_cr3(), tsc;
+
+	/* The domain's PCID on this CPU may have changed: the exit must land in the right one. */
+	if (unlikely(cr3 != v->host_cr3)) {
+		vmcs_write(VMCS_HOST_CR3, cr3);
+		v->host_cr3 = cr3;
+	}
+	asi_check_entry(v->asi, cr3);
+	vmx_run(v);
+	tsc = rdtsc();
+	asi_relax();
+	v->exit_tsc = tsc;
+	v->guest_ticks += tsc - now;
+}
+
+/* Serves the exit. Whether the guest goes on at once. */
+static __always_inline bool serve_exit(struct vcpu *v)
+{
+	uint32_t reason = vmcs_read32(VMCS_EXIT_REASON) & EXIT_REASON_BASIC_MASK;
+
+	v->exit_reason = reason;
+	if (handle_exit(v, reason) == RESUME_NEXT)
+		skip(v, vmcs_read(VMCS_EXIT_INSN_LEN));
+	return likely(v->exit_tsc < v->events.due) || attend(v);
+}
+
+void vcpu_loop(struct vcpu *v)
+{
+	uint64_t now = rdtsc();
+	bool restricted;
+
+	v->exit_tsc = now;
+	if (!attend(v))
+		return;
+	asi_enter(v->asi);
+	for (;;) {
+		enter_guest(v, now);
+		if (!serve_exit(v))
+			break;
+		restricted = asi_enter(v->asi);
+		now = rdtsc();
+		stats_note(v->stats, v->exit_reason, now - v->exit_tsc, restricted);
+	}
+	restricted = v->asi && asi_current() == v->asi;
+	stats_note(v->stats, v->exit_reason, rdtsc() - v->exit_tsc, restricted);
+}
+
+void vcpu_run(struct vcpu *v, uint64_t end)
+{
+	uint64_t now = rdtsc();
+
+	ASSERT(!irqs_enabled());
+	ASSERT(!asi_current() || asi_current() == v->asi); /* v's stack is mapped */
+	vcpu_load(v);
+	v->slice_end = end;
+	arm_preemption_timer(v, now);
+	vcpu_loop_on_stack(v, v->stack_top);
+}

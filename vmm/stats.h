@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Exit statistics of one vCPU: for each basic exit reason the count, how many stayed
+ * restricted, and a histogram of the ticks from exit to the next entry. LOCAL memory. The
+ * update is inline: every VM exit pays for it.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+#include "lib/bitops.h"
+#include "lib/compiler.h"
+
+#define EXIT_REASON_NR 70 /* SDM, "VMX basic exit reasons": 0 to 69 and what stands above as 69 */
+
+/* Log-linear: exact below 64 ticks, above it 32 buckets an octave (3.2 % wide). */
+#define HIST_SUB_BITS 5
+#define HIST_SUB_NR   (1u << HIST_SUB_BITS)
+#define HIST_BUCKETS  2048 /* 1920 in use; a power of two, so that a shift finds a row */
+
+struct exit_stats {
+	uint64_t count, restricted;
+	uint64_t sum, min, max;
+	uint64_t unused[3]; /* 64 bytes: a cache line each */
+};
+
+struct vcpu_stats {
+	struct exit_stats exits[EXIT_REASON_NR];
+	uint32_t bucket[EXIT_REASON_NR][HIST_BUCKETS];
+};
+
+/* Starts from nothing seen; memory is cleared already. */
+static inline void stats_init(struct vcpu_stats *s)
+{
+	for (unsigned int i = 0; i < EXIT_REASON_NR; i++)
+		s->exits[i].min = ~0UL;
+}
+
+/* Below 64 the value itself; above, its leading six bits and its exponent. */
+static inline unsigned int stats_bucket(uint64_t ticks)
+{
+	unsigned int shift = bit_highest(ticks | HIST_SUB_NR) - HIST_SUB_BITS;
+
+	return shift * HIST_SUB_NR + (unsigned int)(ticks >> shift);
+}
+
+/* Notes one exit that took @ticks; @reason is below EXIT_REASON_NR. */
+static inline void stats_note(struct vcpu_stats *s, uint32_t reason, uint64_t ticks,
+			      bool restricted)
+{
+	struct exit_stats *e = &s->exits[reason];
+
+	s->bucket[reason][stats_bucket(ticks)]++;
+	e->count++;
+	e->restricted += restricted;
+	e->sum += ticks;
+	if (unlikely(ticks < e->min))
+		e->min = ticks;
+	if (unlikely(ticks > e->max))
+		e->max = ticks;
+}
+
+/*
+ * The smallest value that at least @permille of the samples of @reason do not exceed (upper bucket
+ * edge); 0 without a sample.
+ */
+uint64_t stats_quantile(const struct vcpu_stats *s, uint32_t reason, unsigned int permille);
+
+/* The SDM's name of a basic exit reason. */
+const char *stats_reason_name(uint32_t reason);

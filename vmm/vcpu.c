@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: MIT */
+/* Making and unmaking a vCPU, switching this CPU to it, and its registers. */
+#include "vmm/vcpu.h"
+#include "arch/fpu.h"
+#include "arch/percpu.h"
+#include "arch/regs.h"
+#include "arch/vmx.h"
+#include "lib/assert.h"
+#include "lib/errno.h"
+#include "lib/string.h"
+#include "mm/buddy.h"
+#include "mm/vmalloc.h"
+#include "vmm/mbi.h"
+#include "vmm/stats.h"
+#include "vmm/vm.h"
+#include "vmm/vmcs.h"
+
+#define STACK_SIZE KiB(16)
+
+_Static_assert(offsetof(struct vcpu, regs) == VCPU_REG(0), "arch/vmx_run.h");
+_Static_assert(offsetof(struct vcpu, cr2) == VCPU_CR2, "arch/vmx_run.h");
+_Static_assert(offsetof(struct vcpu, host_rsp) == VCPU_HOST_RSP, "arch/vmx_run.h");
+_Static_assert(RDI == 7 && R15 == 15 && GPR_NR == 16, "arch/x86/vmx_run.S has the numbers too");
+_Static_assert(VMCS_HOST_RSP == 0x6c14, "arch/x86/vmx_run.S has the number too");
+
+/* Whose VMCS is current and whose registers are in the CPU. Nonsensitive: each turn looks at it. */
+static __percpu struct vcpu *vcpu_loaded;
+
+static void save_registers(struct vcpu *v)
+{
+	uint32_t msr;
+
+	for (unsigned int i = 0; (msr = vmcs_switched_msr(i)); i++)
+		v->switched_msrs[i] = rdmsr(msr);
+	/* DR7 is in the VMCS, and 0x400 after each exit: these cause no exception here. */
+	read_breakpoints(v->breakpoints);
+	v->dr6 = read_dr6();
+	fpu_save(v->xsave_area);
+}
+
+static void load_registers(const struct vcpu *v)
+{
+	uint32_t msr;
+
+	for (unsigned int i = 0; (msr = vmcs_switched_msr(i)); i++) {
+		ASSERT(i < ARRAY_SIZE(v->switched_msrs));
+		wrmsr(msr, v->switched_msrs[i]);
+	}
+	write_breakpoints(v->breakpoints);
+	write_dr6(v->dr6);
+	fpu_load(v->xsave_area, v->xcr0);
+}
+
+/* Afterwards this CPU holds no guest's registers, and no VMCS that anyone relies on is current. */
+static void vcpu_put(void)
+{
+	if (this_cpu(vcpu_loaded))
+		save_registers(this_cpu(vcpu_loaded));
+	this_cpu(vcpu_loaded) = NULL;
+}
+
+static void make_current(const struct vcpu *v)
+{
+	if (!vmptrld(v->vmcs.v))
+		panic("VMPTRLD of 0x%lx failed", v->vmcs.v);
+}
+
+void vcpu_load(struct vcpu *v)
+{
+	if (this_cpu(vcpu_loaded) == v)
+		return;
+	vcpu_put();
+	make_current(v);
+	load_registers(v);
+	this_cpu(vcpu_loaded) = v;
+}
+
+static unsigned int order_of(size_t len)
+{
+	unsigned int order = 0;
+
+	while (PAGE_SIZE << order < len)
+		order++;
+	return order;
+}
+
+/* A page for the CPU's own use, which no address space but the unrestricted needs to map. */
+static void *alloc_cpu_page(hpa_t *hpa)
+{
+	void *page = page_zalloc(0, SENSITIVE, NULL);
+
+	*hpa = page ? hva_to_hpa(page) : HPA_NONE;
+	return page;
+}
+
+static int alloc_parts(struct vcpu *v, struct mem_owner *owner)
+{
+	uint32_t revision = vmx_revision();
+	void *vmcs = alloc_cpu_page(&v->vmcs), *bitmap = alloc_cpu_page(&v->msr_bitmap);
+	char *stack = vmalloc(STACK_SIZE, LOCAL, owner);
+
+	v->stack_top = stack ? stack + STACK_SIZE : NULL;
+	v->stats = vmalloc(sizeof(*v->stats), LOCAL, owner);
+	v->xsave_area = page_zalloc(order_of(fpu_area_size()), LOCAL, owner);
+	if (!vmcs || !bitmap || !stack || !v->stats || !v->xsave_area)
+		return -ENOMEM;
+	memcpy(vmcs, &revision, sizeof(revision));
+	stats_init(v->stats);
+	vmcs_setup_msr_bitmap(bitmap);
+	fpu_init_area(v->xsave_area);
+	return 0;
+}
+
+int vcpu_create(struct vm *vm, struct vcpu **out)
+{
+	struct vcpu *v = vmalloc(sizeof(*v), LOCAL, vm->owner);
+	int err;
+
+	if (!v)
+		return -ENOMEM;
+	v->vm = vm;
+	v->asi = vm->asi;
+	v->vpid = vm->owner->id;
+	v->xcr0 = XCR0_X87;
+	v->dr6 = DR6_FIXED;
+	err = alloc_parts(v, vm->owner);
+	if (err) {
+		vcpu_destroy(v);
+		return err;
+	}
+	vcpu_put();
+	/* SDM, "Initializing a VMCS": VMCLEAR makes the launch state clear. */
+	if (!vmclear(v->vmcs.v))
+		panic("VMCLEAR of 0x%lx failed", v->vmcs.v);
+	make_current(v);
+	vmcs_setup(v);
+	vmx_flush_vpid(v->vpid); /* another guest's before, or what ran before us */
+	*out = v;
+	return 0;
+}
+
+void vcpu_destroy(struct vcpu *v)
+{
+	if (this_cpu(vcpu_loaded) == v)
+		this_cpu(vcpu_loaded) = NULL;
+	if (v->vmcs.v != HPA_NONE.v) {
+		/* The CPU may hold parts of an active VMCS and write them back whenever it likes. */
+		if (!vmclear(v->vmcs.v))
+			panic("VMCLEAR of 0x%lx failed", v->vmcs.v);
+		page_free(hpa_to_direct(v->vmcs), 0);
+	}
+	if (v->msr_bitmap.v != HPA_NONE.v)
+		page_free(hpa_to_direct(v->msr_bitmap), 0);
+	if (v->stack_top)
+		vfree((char *)v->stack_top - STACK_SIZE);
+	if (v->xsave_area)
+		page_free(v->xsave_area, order_of(fpu_area_size()));
+	vfree(v->stats);
+	vfree(v);
+}
+
+void vcpu_set_multiboot_entry(struct vcpu *v, uint32_t entry, uint32_t info)
+{
+	vcpu_load(v);
+	memset(v->regs, 0, sizeof(v->regs));
+	v->regs[RAX] = MBI_ENTRY_EAX;
+	v->regs[RBX] = info;
+	vmcs_write(VMCS_GUEST_RIP, entry);
+}
+
+uint64_t vcpu_reg(const struct vcpu *v, unsigned int reg)
+{
+	return reg == RSP ? vmcs_read(VMCS_GUEST_RSP) : v->regs[reg];
+}
+
+void vcpu_set_reg(struct vcpu *v, unsigned int reg, uint64_t value)
+{
+	if (reg == RSP)
+		vmcs_write(VMCS_GUEST_RSP, value);
+	else
+		v->regs[reg] = value;
+}
+
+bool vcpu_in_64bit(const struct vcpu *v)
+{
+	(void)v;
+	return (vmcs_read(VMCS_GUEST_EFER) & EFER_LMA) && (vmcs_read(VMCS_GUEST_CS_AR) & SEG_AR_L);
+}
+
+/* SDM, "Guest Register State": CPL is always the DPL of SS. */
+unsigned int vcpu_cpl(const struct vcpu *v)
+{
+	(void)v;
+	return (vmcs_read32(VMCS_GUEST_SS_AR) & SEG_AR_DPL_MASK) >> SEG_AR_DPL_SHIFT;
+}
+
+void vcpu_check_timer(struct vcpu *v, uint64_t now)
+{
+	if (!v->timer_deadline || now < v->timer_deadline)
+		return;
+	v->timer_deadline = 0;
+	inject_irq(v, v->timer_vector);
+}
+
+bool vcpu_wake(struct vcpu *v)
+{
+	vcpu_load(v);
+	vcpu_check_timer(v, rdtsc());
+	if (!inject_can_wake(v))
+		return false;
+	v->state = VCPU_RUNNABLE;
+	return true;
+}

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A virtual CPU. The struct, its stack, XSAVE area and statistics are LOCAL: they hold
+ * this guest's registers, which its own restricted space may map and no other. The
+ * VMCS page is SENSITIVE: only the CPU itself reads it.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+#include "arch/vmx_run.h"
+#include "asi/asi.h"
+#include "vmm/inject.h"
+
+/* Register numbers as the SDM encodes them in instructions and exit qualifications. */
+enum gpr { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R14, R15, GPR_NR };
+
+enum vcpu_state {
+	VCPU_RUNNABLE,
+	VCPU_HALTED,  /* in HLT: waits for an event */
+	VCPU_STOPPED, /* for good; vm->verdict says why */
+};
+
+struct vm;
+struct vcpu_stats;
+
+struct vcpu {
+	/* vmx_run.S knows the offsets of these (arch/vmx_run.h; asserted in vcpu.c). */
+	uint64_t regs[GPR_NR]; /* [RSP] is in the VMCS: vcpu_reg() and vcpu_set_reg() know */
+	uint64_t cr2;
+	uint64_t host_rsp; /* what VMCS HOST_RSP holds; 0 after VMCLEAR: to be launched */
+
+	struct vm *vm;
+	struct asi *asi; /* NULL: no ASI for this VM */
+	uint32_t id;
+	enum vcpu_state state;
+	hpa_t vmcs, msr_bitmap; /* pages that only the CPU reads */
+	uint16_t vpid;
+	void *stack_top; /* handlers of this vCPU run here */
+
+	/* The exit being handled. */
+	uint32_t exit_reason; /* basic reason, bits 15:0 */
+	uint64_t exit_tsc;
+
+	struct events events;
+
+	uint64_t host_cr3;  /* what VMCS HOST_CR3 holds */
+	uint64_t cr4_guest; /* read shadow of CR4: holds OSXSAVE and what else exits (vmcs.c) */
+	uint64_t xcr0;	    /* the guest's */
+	/* What the VMCS does not switch; of use while another vCPU is loaded. */
+	void *xsave_area;
+	uint64_t switched_msrs[8]; /* by vmcs_switched_msr() */
+	uint64_t breakpoints[4];   /* DR0 to DR3 */
+	uint64_t dr6;
+	uint8_t cr8; /* the guest's; no APIC stands behind it */
+
+	uint64_t timer_deadline; /* TSC of the hypercall timer; 0: off */
+	uint8_t timer_vector;
+
+	uint64_t slice_end;   /* TSC at which the turn of this vCPU ends */
+	uint64_t guest_ticks; /* spent in the guest, the way in and out included */
+	struct vcpu_stats *stats;
+};
+
+/* Makes the only vCPU of @vm, ready for vcpu_set_entry. 0 or -ENOMEM. */
+__must_check int vcpu_create(struct vm *vm, struct vcpu **out);
+void vcpu_destroy(struct vcpu *v);
+
+/*
+ * Multiboot machine state ("I386 machine state" of its specification): 32-bit flat
+ * protected mode, paging off, EAX = magic, EBX = boot information.
+ */
+void vcpu_set_multiboot_entry(struct vcpu *v, uint32_t entry, uint32_t info);
+
+/*
+ * Puts @v into this CPU: its VMCS, its MSRs, debug registers and x87 to AVX-512 state. Whoever was
+ * there before is saved, so a vCPU that runs again and again is switched once. Interrupts off.
+ */
+void vcpu_load(struct vcpu *v);
+
+/*
+ * Runs the vCPU, which is runnable, until the TSC has reached @end, or it halts or stops (vmm/run.c).
+ * Called in base context, in the unrestricted or in @v's own space, interrupts off; the same on return.
+ */
+void vcpu_run(struct vcpu *v, uint64_t end);
+
+/* Whether the halted vCPU has been woken: its timer has run out, or something is pending. */
+bool vcpu_wake(struct vcpu *v);
+
+/* Pends the interrupt of the guest's timer if it has run out at TSC @now. */
+void vcpu_check_timer(struct vcpu *v, uint64_t now);
+
+/* Guest registers by number, RSP included. The vCPU is loaded. */
+uint64_t vcpu_reg(const struct vcpu *v, unsigned int reg);
+void vcpu_set_reg(struct vcpu *v, unsigned int reg, uint64_t value);
+
+/* Whether the guest is in 64-bit mode (CS.L and EFER.LMA), and its CPL. The vCPU is loaded. */
+bool vcpu_in_64bit(const struct vcpu *v);
+unsigned int vcpu_cpl(const struct vcpu *v);
+
+/*
+ * Moves RIP past the instruction that exited, @len bytes, ends the STI/MOV SS shadow, honours TF
+ * (run.c, which does it for RESUME_NEXT). For exits that give no length: EPT violations.
+ */
+void vcpu_skip_bytes(struct vcpu *v, unsigned int len);

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: MIT */
+/* Making and unmaking VMs: memory, domain, second-stage tables, vCPU, first contents. */
+#include "vmm/vm.h"
+#include "arch/fpu.h"
+#include "arch/vmx.h"
+#include "lib/assert.h"
+#include "lib/errno.h"
+#include "lib/log.h"
+#include "mm/buddy.h"
+#include "mm/vmalloc.h"
+#include "vmm/cpuid.h"
+#include "vmm/ept.h"
+#include "vmm/loader.h"
+#include "vmm/vcpu.h"
+
+/* What a VM needs besides its RAM: tables, vCPU, statistics, and the rest of begun pageblocks. */
+#define OVERHEAD_MIB 6
+
+/* Owner numbers in use, a bit each; they are the VPIDs too. 0 is nobody, and the host's VPID. */
+static uint64_t ids_used[DIV_ROUND_UP(OWNER_MAX + 1, 64)] = { 1 };
+
+static uint16_t id_get(void)
+{
+	for (uint16_t id = 1; id <= OWNER_MAX; id++) {
+		if (ids_used[id / 64] & BIT(id % 64))
+			continue;
+		ids_used[id / 64] |= BIT(id % 64);
+		return id;
+	}
+	return 0;
+}
+
+static void id_put(uint16_t id)
+{
+	ids_used[id / 64] &= ~BIT(id % 64);
+}
+
+int __init vm_init(void)
+{
+	void *region = page_zalloc(0, SENSITIVE, NULL); /* the CPU's, for as long as VMX is on */
+	int err = region ? vmx_on(hva_to_hpa(region).v, region) : -ENOMEM;
+
+	if (err) {
+		log_error("VMXON failed (%d); guests cannot run", err);
+		if (region)
+			page_free(region, 0);
+		return err;
+	}
+	fpu_init();
+	exit_cpuid_init();
+	return 0;
+}
+
+static int check_memory(const struct vm_options *o)
+{
+	struct buddy_stats s;
+	uint64_t free_mib;
+
+	buddy_get_stats(&s);
+	free_mib = s.free_pages[SENSITIVE] * PAGE_SIZE / MiB(1);
+	if (free_mib < OVERHEAD_MIB || o->mem_mib > free_mib - OVERHEAD_MIB) {
+		log_error("guest %s: mem=%lu is more than the machine has: %lu MiB are free",
+			  o->name, o->mem_mib, free_mib);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+static int alloc_ram(struct vm *vm)
+{
+	vm->ram_bytes = MiB(vm->options.mem_mib);
+	vm->nr_ram = DIV_ROUND_UP(vm->ram_bytes, PAGE_SIZE_2M);
+	vm->ram = vmalloc(vm->nr_ram * sizeof(*vm->ram), LOCAL, vm->owner);
+	if (!vm->ram)
+		return -ENOMEM;
+	for (uint64_t i = 0; i < vm->nr_ram; i++)
+		vm->ram[i] = HPA_NONE;
+	for (uint64_t i = 0; i < vm->nr_ram; i++) {
+		/*
+		 * All zero: this owner has not freed a page yet, so that each of these blocks has just
+		 * become LOCAL, scrubbed.
+		 */
+		void *block = page_alloc(PAGEBLOCK_ORDER, LOCAL, vm->owner);
+
+		if (!block)
+			return -ENOMEM;
+		vm->ram[i] = hva_to_hpa(block);
+	}
+	return 0;
+}
+
+static void free_ram(struct vm *vm)
+{
+	for (uint64_t i = 0; vm->ram && i < vm->nr_ram; i++)
+		if (vm->ram[i].v != HPA_NONE.v)
+			page_free(hpa_to_local(vm->ram[i]), PAGEBLOCK_ORDER);
+	vfree(vm->ram);
+}
+
+static void owner_destroy(struct mem_owner *owner, struct asi *asi)
+{
+	mem_owner_destroy(owner); /* hides the last blocks: while there is still a domain */
+	asi_destroy(asi);
+	id_put(owner->id);
+	page_free(owner, 0);
+}
+
+/* The owner of all LOCAL memory and its domain, then the VM itself in such memory. */
+static int vm_alloc(const struct vm_options *options, struct vm **out)
+{
+	uint16_t id = id_get();
+	struct mem_owner *owner;
+	struct asi *asi = NULL;
+	struct vm *vm = NULL;
+
+	if (!id)
+		return -ENOSPC;
+	owner = page_zalloc(0, GLOBAL, NULL);
+	if (!owner) {
+		id_put(id);
+		return -ENOMEM;
+	}
+	mem_owner_init(owner, id);
+	if (!options->asi || !asi_create(owner, &asi))
+		vm = vmalloc(sizeof(*vm), LOCAL, owner);
+	if (!vm) {
+		owner_destroy(owner, asi);
+		return -ENOMEM;
+	}
+	vm->options = *options;
+	vm->owner = owner;
+	vm->asi = asi;
+	*out = vm;
+	return 0;
+}
+
+static int vm_fill(struct vm *vm)
+{
+	int err = alloc_ram(vm);
+
+	if (!err)
+		err = ept_create(vm);
+	if (!err)
+		err = vcpu_create(vm, &vm->vcpu);
+	return err;
+}
+
+int vm_create(const struct vm_options *options, const void *image, size_t len,
+	      const struct vm_module *modules, unsigned int nr_modules, struct vm **out)
+{
+	struct vm *vm = NULL;
+	int err = check_memory(options);
+
+	if (err)
+		return err;
+	err = vm_alloc(options, &vm);
+	if (!err)
+		err = vm_fill(vm);
+	if (err)
+		log_error("guest %s: %s", options->name,
+			  err == -ENOSPC ? "too many guests" : "memory has run out");
+	else
+		err = loader_load(vm, image, len, modules, nr_modules);
+	if (err && vm)
+		vm_destroy(vm);
+	if (!err)
+		*out = vm;
+	return err;
+}
+
+void vm_destroy(struct vm *vm)
+{
+	struct mem_owner *owner = vm->owner;
+	struct asi *asi = vm->asi;
+
+	asi_exit(); /* its domain is current nowhere from here on */
+	if (vm->vcpu)
+		vcpu_destroy(vm->vcpu);
+	ept_destroy(vm);
+	free_ram(vm);
+	vfree(vm);
+	owner_destroy(owner, asi);
+}
+
+void vm_stop(struct vm *vm, enum verdict verdict, const char *reason, uint32_t code)
+{
+	ASSERT(verdict != VERDICT_NONE);
+	vm->vcpu->state = VCPU_STOPPED;
+	vm->vcpu->events.due = 0;
+	if (vm->verdict != VERDICT_NONE)
+		return;
+	vm->verdict = verdict;
+	vm->reason = reason;
+	vm->code = code;
+}

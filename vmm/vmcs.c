@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The VMCS of a new vCPU, as tables that can be read against the SDM's: "Host-State Area", "IA-32
+ * Processor States Following Power-up, Reset, or INIT", "Guest-State Area".
+ */
+#include "vmm/vmcs.h"
+#include "arch/desc.h"
+#include "arch/regs.h"
+#include "arch/vmx.h"
+#include "vmm/cpuid.h"
+#include "vmm/vm.h"
+
+/*
+ * CR0. The guest owns what changes nothing of ours and of VMX: PE, MP, EM, TS, ET, WP, AM.
+ *   NE      must be 1 in VMX operation; the guest may believe otherwise.
+ *   CD, NW  would turn the caches of the machine off, for everyone.
+ *   PG      with EFER.LME decides LMA, without it whether PDPTEs are loaded: one way for both.
+ * Everything else is reserved.
+ */
+#define CR0_GUEST_OWNED (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_WP | CR0_AM)
+
+/*
+ * CR4. The guest owns these as far as CPUID offers them: the CPU itself checks and acts, PDPTEs
+ * and PCIDs included. Not owned, so that setting one exits:
+ *   OSXSAVE  CPUID reports it: exit_cpuid reads cr4_guest instead of the VMCS.
+ *   MCE      machine checks are the machine's.
+ *   VMXE     must be 1 here, and is not offered. SMXE neither.
+ *   LA57     guestmem walks four levels.
+ *   PKE, CET, PKS, UINTR and what is yet to come: state that is not switched.
+ */
+#define CR4_GUEST_OWNED                                                                 \
+	(CR4_VME | CR4_PVI | CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_PGE | CR4_PCE | \
+	 CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_UMIP | CR4_FSGSBASE | CR4_PCIDE | CR4_SMEP | CR4_SMAP)
+
+/*
+ * MSRs that the guest reads and writes without an exit. Those marked are switched by vcpu_load(),
+ * the others by the VMCS: SDM, "Guest Register State".
+ */
+enum msr_access { READ = 1, WRITE = 2 };
+static const struct {
+	uint32_t msr;
+	uint8_t access;
+	bool switched;
+} msrs_passed[] = {
+	{ MSR_TSC, READ, false }, /* read through the TSC offset, which is 0 */
+	{ MSR_SYSENTER_CS, READ | WRITE, false },
+	{ MSR_SYSENTER_ESP, READ | WRITE, false },
+	{ MSR_SYSENTER_EIP, READ | WRITE, false },
+	{ MSR_FS_BASE, READ | WRITE, false },
+	{ MSR_GS_BASE, READ | WRITE, false },
+	{ MSR_KERNEL_GS_BASE, READ | WRITE, true },
+	{ MSR_STAR, READ | WRITE, true },
+	{ MSR_LSTAR, READ | WRITE, true },
+	{ MSR_CSTAR, READ | WRITE, true },
+	{ MSR_FMASK, READ | WRITE, true },
+	{ MSR_TSC_AUX, READ | WRITE, true }, /* exists with RDTSCP only */
+};
+
+/*
+ * #DB and #AC: a guest whose handler raises them again during their delivery would hold the CPU for
+ * ever, out of reach of every interrupt (CVE-2015-8104, CVE-2015-5307). #MC is the machine's.
+ */
+#define EXCEPTION_BITMAP (1u << VEC_DB | 1u << VEC_AC | 1u << VEC_MC)
+
+#define NO_LINK	     (~0UL) /* no VMCS shadowing */
+#define FLAT_LIMIT   0xffffffffUL
+#define AR_CODE32    (0xb | SEG_AR_S | SEG_AR_P | SEG_AR_DB | SEG_AR_G) /* read, accessed */
+#define AR_DATA32    (0x3 | SEG_AR_S | SEG_AR_P | SEG_AR_DB | SEG_AR_G) /* write, accessed */
+#define AR_TSS32     (0xb | SEG_AR_P) /* busy: the only one that enters */
+#define SEL_GUEST_CS 0x08
+#define SEL_GUEST_DS 0x10
+
+struct field_value {
+	uint32_t field;
+	uint64_t value;
+};
+
+static const struct field_value controls[] = {
+	{ VMCS_EXCEPTION_BITMAP, EXCEPTION_BITMAP },
+	{ VMCS_PF_ERROR_MASK, 0 }, /* with bit 14 of the bitmap 0: no page fault exits */
+	{ VMCS_PF_ERROR_MATCH, 0 },
+	{ VMCS_CR3_TARGET_COUNT, 0 },
+	{ VMCS_EXIT_MSR_STORE_COUNT, 0 },
+	{ VMCS_EXIT_MSR_LOAD_COUNT, 0 },
+	{ VMCS_ENTRY_MSR_LOAD_COUNT, 0 },
+	{ VMCS_ENTRY_INTR_INFO, 0 },
+	{ VMCS_TSC_OFFSET, 0 },
+};
+
+/* Not in the table: what is read from the CPU. */
+static const struct field_value host_state[] = {
+	{ VMCS_HOST_ES_SELECTOR, SEL_DATA },
+	{ VMCS_HOST_CS_SELECTOR, SEL_CODE },
+	{ VMCS_HOST_SS_SELECTOR, SEL_DATA },
+	{ VMCS_HOST_DS_SELECTOR, SEL_DATA },
+	{ VMCS_HOST_FS_SELECTOR, 0 },
+	{ VMCS_HOST_GS_SELECTOR, 0 }, /* the base comes from its own field */
+	{ VMCS_HOST_TR_SELECTOR, SEL_TSS },
+	{ VMCS_HOST_FS_BASE, 0 },
+	{ VMCS_HOST_SYSENTER_CS, 0 },
+	{ VMCS_HOST_SYSENTER_ESP, 0 },
+	{ VMCS_HOST_SYSENTER_EIP, 0 },
+};
+
+/*
+ * 32-bit flat protected mode, as the Multiboot specification wants it under "Machine state"; what
+ * that leaves open, as after RESET. GDTR has no table: the guest loads its own before a selector.
+ */
+static const struct field_value guest_reset[] = {
+	{ VMCS_GUEST_CS_SELECTOR, SEL_GUEST_CS },
+	{ VMCS_GUEST_CS_BASE, 0 },
+	{ VMCS_GUEST_CS_LIMIT, FLAT_LIMIT },
+	{ VMCS_GUEST_CS_AR, AR_CODE32 },
+	{ VMCS_GUEST_SS_SELECTOR, SEL_GUEST_DS },
+	{ VMCS_GUEST_SS_BASE, 0 },
+	{ VMCS_GUEST_SS_LIMIT, FLAT_LIMIT },
+	{ VMCS_GUEST_SS_AR, AR_DATA32 },
+	{ VMCS_GUEST_DS_SELECTOR, SEL_GUEST_DS },
+	{ VMCS_GUEST_DS_BASE, 0 },
+	{ VMCS_GUEST_DS_LIMIT, FLAT_LIMIT },
+	{ VMCS_GUEST_DS_AR, AR_DATA32 },
+	{ VMCS_GUEST_ES_SELECTOR, SEL_GUEST_DS },
+	{ VMCS_GUEST_ES_BASE, 0 },
+	{ VMCS_GUEST_ES_LIMIT, FLAT_LIMIT },
+	{ VMCS_GUEST_ES_AR, AR_DATA32 },
+	{ VMCS_GUEST_FS_SELECTOR, SEL_GUEST_DS },
+	{ VMCS_GUEST_FS_BASE, 0 },
+	{ VMCS_GUEST_FS_LIMIT, FLAT_LIMIT },
+	{ VMCS_GUEST_FS_AR, AR_DATA32 },
+	{ VMCS_GUEST_GS_SELECTOR, SEL_GUEST_DS },
+	{ VMCS_GUEST_GS_BASE, 0 },
+	{ VMCS_GUEST_GS_LIMIT, FLAT_LIMIT },
+	{ VMCS_GUEST_GS_AR, AR_DATA32 },
+	{ VMCS_GUEST_LDTR_SELECTOR, 0 },
+	{ VMCS_GUEST_LDTR_BASE, 0 },
+	{ VMCS_GUEST_LDTR_LIMIT, 0 },
+	{ VMCS_GUEST_LDTR_AR, SEG_AR_UNUSABLE },
+	{ VMCS_GUEST_TR_SELECTOR, 0 },
+	{ VMCS_GUEST_TR_BASE, 0 },
+	{ VMCS_GUEST_TR_LIMIT, 0xffff },
+	{ VMCS_GUEST_TR_AR, AR_TSS32 },
+	{ VMCS_GUEST_GDTR_BASE, 0 },
+	{ VMCS_GUEST_GDTR_LIMIT, 0xffff },
+	{ VMCS_GUEST_IDTR_BASE, 0 },
+	{ VMCS_GUEST_IDTR_LIMIT, 0xffff },
+	{ VMCS_CR0_SHADOW, CR0_PE | CR0_ET },
+	{ VMCS_GUEST_CR0, CR0_PE | CR0_ET | CR0_NE },
+	{ VMCS_GUEST_CR3, 0 },
+	{ VMCS_CR4_SHADOW, 0 },
+	{ VMCS_GUEST_CR4, CR4_VMXE },
+	{ VMCS_GUEST_EFER, 0 },
+	{ VMCS_GUEST_PAT, PAT_RESET },
+	{ VMCS_GUEST_DR7, DR7_FIXED },
+	{ VMCS_GUEST_RSP, 0 },
+	{ VMCS_GUEST_RIP, 0 },
+	{ VMCS_GUEST_RFLAGS, RFLAGS_FIXED },
+	{ VMCS_GUEST_DEBUGCTL, 0 },
+	{ VMCS_GUEST_SYSENTER_CS, 0 },
+	{ VMCS_GUEST_SYSENTER_ESP, 0 },
+	{ VMCS_GUEST_SYSENTER_EIP, 0 },
+	{ VMCS_GUEST_INTERRUPTIBILITY, 0 },
+	{ VMCS_GUEST_ACTIVITY, ACTIVITY_ACTIVE },
+	{ VMCS_GUEST_PENDING_DBG, 0 },
+	{ VMCS_LINK_POINTER, NO_LINK },
+};
+
+static void write_all(const struct field_value *t, unsigned int nr)
+{
+	for (unsigned int i = 0; i < nr; i++)
+		vmcs_write(t[i].field, t[i].value);
+}
+
+static void setup_controls(const struct vcpu *v)
+{
+	vmcs_write(VMCS_PIN_CTLS, vmx_control_word(VMX_PIN));
+	vmcs_write(VMCS_PROC_CTLS, vmx_control_word(VMX_PROC));
+	vmcs_write(VMCS_PROC2_CTLS, vmx_control_word(VMX_PROC2));
+	vmcs_write(VMCS_EXIT_CTLS, vmx_control_word(VMX_EXIT));
+	vmcs_write(VMCS_ENTRY_CTLS, vmx_control_word(VMX_ENTRY));
+	write_all(controls, ARRAY_SIZE(controls));
+	vmcs_write(VMCS_MSR_BITMAP, v->msr_bitmap.v);
+	vmcs_write(VMCS_EPTP, v->vm->eptp);
+	vmcs_write(VMCS_VPID, v->vpid);
+	vmcs_write(VMCS_CR0_MASK, ~CR0_GUEST_OWNED);
+	vmcs_write(VMCS_CR4_MASK, ~(CR4_GUEST_OWNED & guest_cpu()->cr4));
+}
+
+static void setup_host(struct vcpu *v)
+{
+	write_all(host_state, ARRAY_SIZE(host_state));
+	vmcs_write(VMCS_HOST_CR0, read_cr0());
+	vmcs_write(VMCS_HOST_CR4, read_cr4());
+	vmcs_write(VMCS_HOST_EFER, rdmsr(MSR_EFER));
+	vmcs_write(VMCS_HOST_PAT, rdmsr(MSR_PAT));
+	vmcs_write(VMCS_HOST_GS_BASE, rdmsr(MSR_GS_BASE));
+	/*
+	 * SDM, "Loading Host Segment and Descriptor-Table Registers": every exit sets the limits of
+	 * GDTR and IDTR to 0xffff. The IDT is whole, and no selector beyond the GDT is ever loaded.
+	 */
+	vmcs_write(VMCS_HOST_GDTR_BASE, gdt_base());
+	vmcs_write(VMCS_HOST_IDTR_BASE, idt_base());
+	vmcs_write(VMCS_HOST_TR_BASE, gdt_tss_base());
+	vmcs_write(VMCS_HOST_RIP, (uint64_t)vmx_exit);
+	/* Written at the first entry, when they are known: HOST_CR3 by run.c, HOST_RSP by vmx_run. */
+	v->host_cr3 = 0;
+	v->host_rsp = 0;
+}
+
+void vmcs_setup(struct vcpu *v)
+{
+	setup_controls(v);
+	setup_host(v);
+	write_all(guest_reset, ARRAY_SIZE(guest_reset));
+}
+
+/* The bit of a read bitmap, in bits from the start of the page; SDM, "MSR-Bitmap Address". */
+static unsigned int msr_bit(uint32_t msr)
+{
+	return (msr & 0x1fff) + (msr >= 0xc0000000 ? 1024 * 8 : 0);
+}
+
+static bool msr_exists(uint32_t msr)
+{
+	return msr != MSR_TSC_AUX || (vmx_control_word(VMX_PROC2) & PROC2_RDTSCP);
+}
+
+void vmcs_setup_msr_bitmap(uint8_t *page)
+{
+	const unsigned int write_bitmaps = 2048 * 8;
+
+	for (unsigned int i = 0; i < PAGE_SIZE; i++)
+		page[i] = 0xff;
+	for (unsigned int i = 0; i < ARRAY_SIZE(msrs_passed); i++) {
+		unsigned int bit = msr_bit(msrs_passed[i].msr);
+
+		if (!msr_exists(msrs_passed[i].msr))
+			continue;
+		if (msrs_passed[i].access & READ)
+			page[bit / 8] &= (uint8_t) ~(1u << bit % 8);
+		bit += write_bitmaps;
+		if (msrs_passed[i].access & WRITE)
+			page[bit / 8] &= (uint8_t) ~(1u << bit % 8);
+	}
+}
+
+uint32_t vmcs_switched_msr(unsigned int n)
+{
+	for (unsigned int i = 0; i < ARRAY_SIZE(msrs_passed); i++)
+		if (msrs_passed[i].switched && msr_exists(msrs_passed[i].msr) && n-- == 0)
+			return msrs_passed[i].msr;
+	return 0;
+}

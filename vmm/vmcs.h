@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/* What the VMCS of a new vCPU holds, and which bits of CR0 and CR4 the guest owns. */
+#pragma once
+#include <stdint.h>
+#include "vmm/vcpu.h"
+
+/* Fills the current VMCS, which is clear, for @v: controls, host state, guest state after RESET. */
+void vmcs_setup(struct vcpu *v);
+
+/*
+ * Fills the MSR bitmaps, a page: every access exits but those to the MSRs that the VMCS or
+ * vcpu_load() switch. SDM, "MSR-Bitmap Address".
+ */
+void vmcs_setup_msr_bitmap(uint8_t *page);
+
+/* The MSRs passed through that the VMCS does not switch: the i-th, 0 behind the last. */
+uint32_t vmcs_switched_msr(unsigned int i);

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A guest's options. Unlike the hypervisor's, a wrong word stops the guest: one that runs
+ * with less memory or another policy than asked for would give wrong results.
+ */
+#include "arch/layout.h"
+#include "lib/compiler.h"
+#include "lib/errno.h"
+#include "lib/fmt.h"
+#include "lib/parse.h"
+#include "lib/string.h"
+#include "vmm/vmoptions.h"
+
+#define MEM_MIB_DEFAULT 64
+#define MEM_MIB_MAX	(PHYS_LIMIT >> 20)
+
+/* Where the complaint goes. */
+struct why {
+	char *buf;
+	size_t size;
+};
+
+static int wrong(struct why *why, struct word w, const char *text)
+{
+	fmt_print(why->buf, why->size, "%.*s: %s", (int)w.len, w.start, text);
+	return -EINVAL;
+}
+
+static int read_name(struct why *why, struct word w, struct word value, struct vm_options *out)
+{
+	if (value.len == 0)
+		return wrong(why, w, "the name is empty");
+	if (value.len >= VM_NAME_MAX)
+		return wrong(why, w, "the name is longer than 31 characters");
+	for (size_t i = 0; i < value.len; i++) {
+		char c = value.start[i];
+
+		if (!((c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
+		      c == '.' || c == '_' || c == '-'))
+			return wrong(why, w, "a name has letters, digits, '.', '_' and '-' only");
+	}
+	memcpy(out->name, value.start, value.len);
+	out->name[value.len] = '\0';
+	return 0;
+}
+
+static int read_mem(struct why *why, struct word w, struct word value, struct vm_options *out)
+{
+	uint64_t mib;
+
+	if (!parse_u64(value.start, value.len, &mib))
+		return wrong(why, w, "not a number of MiB");
+	if (mib < 1)
+		return wrong(why, w, "at least 1 MiB is needed");
+	if (mib > MEM_MIB_MAX)
+		return wrong(why, w, "more MiB than any machine has");
+	out->mem_mib = mib;
+	return 0;
+}
+
+static int read_cpus(struct why *why, struct word w, struct word value, struct vm_options *out)
+{
+	uint64_t n;
+
+	if (!parse_u64(value.start, value.len, &n) || n == 0)
+		return wrong(why, w, "not a number of vCPUs");
+	if (n > 1)
+		return wrong(why, w, "this build has one vCPU per VM");
+	out->cpus = (uint32_t)n;
+	return 0;
+}
+
+static int read_asi(struct why *why, struct word w, struct word value, struct vm_options *out)
+{
+	if (parse_is(value, "strict"))
+		return wrong(why, w, "not built yet");
+	if (!parse_is(value, "on") && !parse_is(value, "off"))
+		return wrong(why, w, "on and off are known");
+	out->asi = parse_is(value, "on");
+	return 0;
+}
+
+static int read_domain(struct why *why, struct word w, struct word value, struct vm_options *out)
+{
+	if (parse_is(value, "vcpu"))
+		return wrong(why, w, "not built yet");
+	if (!parse_is(value, "vm"))
+		return wrong(why, w, "vm and vcpu are known");
+	out->domain = VM_DOMAIN_VM;
+	return 0;
+}
+
+static int read_limit(struct why *why, struct word w, struct word value, struct vm_options *out)
+{
+	if (!parse_u64(value.start, value.len, &out->limit_ms))
+		return wrong(why, w, "not a number of milliseconds");
+	return 0;
+}
+
+static int read_word(struct why *why, struct word w, struct vm_options *out)
+{
+	struct word value;
+
+	if (parse_key(w, "name", &value))
+		return read_name(why, w, value, out);
+	if (parse_key(w, "mem", &value))
+		return read_mem(why, w, value, out);
+	if (parse_key(w, "cpus", &value))
+		return read_cpus(why, w, value, out);
+	if (parse_key(w, "asi", &value))
+		return read_asi(why, w, value, out);
+	if (parse_key(w, "domain", &value))
+		return read_domain(why, w, value, out);
+	if (parse_key(w, "limit", &value))
+		return read_limit(why, w, value, out);
+	return wrong(why, w, "unknown word (the guest's own arguments stand behind \"--\")");
+}
+
+int vm_options_parse(const char *cmdline, struct vm_options *out, char *why_buf, size_t why_size)
+{
+	struct why why = { why_buf, why_size };
+	struct word w;
+	bool first = true;
+	int r;
+
+	*out = (struct vm_options){
+		.mem_mib = MEM_MIB_DEFAULT,
+		.cpus = 1,
+		.asi = true,
+		.domain = VM_DOMAIN_VM,
+		.args = "",
+	};
+	for (; parse_word(&cmdline, &w); first = false) {
+		if (parse_is(w, "--")) {
+			out->args = cmdline + (*cmdline == ' ');
+			return 0;
+		}
+		if (first && parse_is_path(w))
+			continue;
+		r = read_word(&why, w, out);
+		if (r)
+			return r;
+	}
+	return 0;
+}

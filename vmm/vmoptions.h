@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/* A guest's options: the command line of its boot module. Pure functions. */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define VM_NAME_MAX 32 /* with the closing NUL */
+
+enum vm_domain {
+	VM_DOMAIN_VM,	/* one ASI domain for the whole VM */
+	VM_DOMAIN_VCPU, /* one for each vCPU */
+};
+
+struct vm_options {
+	char name[VM_NAME_MAX]; /* name=, of A-Z a-z 0-9 . _ -; "" if not given */
+	uint64_t mem_mib;	/* mem=, default 64 */
+	uint32_t cpus;		/* cpus=, default 1 */
+	bool asi;		/* asi=on|off, default on */
+	enum vm_domain domain;	/* domain=vm|vcpu, default vm */
+	uint64_t limit_ms;	/* limit=, 0 or not given: none */
+	const char *args;	/* the guest's own, behind "--"; "" if there are none */
+};
+
+/*
+ * Reads @cmdline, which must outlive @out. 0, or -EINVAL with one line in @why that
+ * says which word is wrong and what would be right. Of a word given twice the last one
+ * counts.
+ */
+int vm_options_parse(const char *cmdline, struct vm_options *out, char *why, size_t why_size);
