@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+/* Boot modules become VMs here; the exit path knows nothing of modules. */
+#include "boot/guests.h"
+#include "asi/asi.h"
+#include "lib/log.h"
+#include "lib/parse.h"
+#include "mm/addr.h"
+#include "vmm/report.h"
+#include "vmm/vm.h"
+
+#define INITRD_KEY "initrd-of"
+
+static struct vm *vms[BOOTINFO_MODULES_MAX];
+static unsigned int nr_vms, nr_refused;
+static bool none_given;
+
+static bool is_initrd(const struct boot_module *m)
+{
+	const char *line = m->cmdline;
+	struct word w, value;
+
+	return parse_word(&line, &w) && parse_key(w, INITRD_KEY, &value);
+}
+
+/* The modules behind @first that belong to its guest; their text is the guest's "initrd". */
+static unsigned int collect_modules(const struct boot_info *info, uint32_t first,
+				    struct vm_module *out)
+{
+	unsigned int n = 0;
+
+	for (uint32_t i = first + 1; i < info->nr_modules && is_initrd(&info->modules[i]); i++)
+		out[n++] = (struct vm_module){ hpa_to_direct(HPA(info->modules[i].start)),
+					       info->modules[i].len, "initrd" };
+	return n;
+}
+
+static void create_one(const struct boot_info *info, uint32_t i)
+{
+	static struct vm_module modules[BOOTINFO_MODULES_MAX];
+	const struct boot_module *m = &info->modules[i];
+	struct vm_options options;
+	char why[128];
+
+	if (vm_options_parse(m->cmdline, &options, why, sizeof(why))) {
+		log_error("module %u: %s", i + 1, why);
+		nr_refused++;
+		return;
+	}
+	if (vm_create(&options, hpa_to_direct(HPA(m->start)), m->len, modules,
+		      collect_modules(info, i, modules), &vms[nr_vms]))
+		nr_refused++;
+	else
+		nr_vms++;
+}
+
+void guests_create(const struct boot_info *info, const char *vmx_missing)
+{
+	for (uint32_t i = 0; i < info->nr_modules; i++) {
+		if (is_initrd(&info->modules[i])) {
+			if (i == 0)
+				log_error("module 1: an initrd without a guest before it");
+		} else if (vmx_missing) {
+			log_error("module %u: cannot run without VMX", i + 1);
+			nr_refused++;
+		} else {
+			create_one(info, i);
+		}
+	}
+	if (info->nr_modules == 0 && !vmx_missing) {
+		log_error("no guest: boot with a Multiboot module, e.g. scripts/run --guest FILE");
+		none_given = true;
+	}
+}
+
+static uint64_t report_audit(void)
+{
+	struct asi_audit a;
+
+	asi_audit(&a);
+	log_info("@audit {\"domains\":%lu,\"leaves\":%lu,\"bytes\":%lu,\"violations\":%lu}",
+		 a.domains, a.leaves, a.bytes, a.violations);
+	return a.violations;
+}
+
+uint8_t guests_run(bool selftest_passed)
+{
+	uint64_t violations = report_audit(); /* before any guest has run */
+	unsigned int passed = 0;
+	bool pass;
+
+	vm_run_all(vms, nr_vms);
+	for (unsigned int i = 0; i < nr_vms; i++)
+		passed += vms[i]->verdict == VERDICT_PASS;
+	report_asi();
+	violations += report_audit(); /* and after: the domains still stand */
+	for (unsigned int i = 0; i < nr_vms; i++)
+		vm_destroy(vms[i]);
+	pass = selftest_passed && !violations && !nr_refused && !none_given && passed == nr_vms;
+	log_info("@end {\"verdict\":\"%s\",\"guests\":%u,\"passed\":%u,\"failed\":%u}",
+		 pass ? "pass" : "fail", nr_vms + nr_refused, passed, nr_vms + nr_refused - passed);
+	return pass ? 0 : 1;
+}

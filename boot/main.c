@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: MIT */
+/* hv_main(): the order of initialisation, a line a step, and how the machine ends. */
+#include "arch/apic.h"
+#include "arch/cpu.h"
+#include "arch/desc.h"
+#include "arch/insn.h"
+#include "arch/percpu_area.h"
+#include "arch/regs.h"
+#include "arch/tlb.h"
+#include "arch/trap.h"
+#include "arch/tsc.h"
+#include "arch/vmxcpu.h"
+#include "asi/asi.h"
+#include "boot/bootinfo.h"
+#include "boot/guests.h"
+#include "boot/main.h"
+#include "boot/options.h"
+#include "boot/selftest.h"
+#include "drivers/acpi.h"
+#include "drivers/console.h"
+#include "drivers/exitdev.h"
+#include "lib/bitops.h"
+#include "lib/errno.h"
+#include "lib/json.h"
+#include "lib/log.h"
+#include "lib/panic.h"
+#include "mm/buddy.h"
+#include "mm/hostmap.h"
+#include "mm/memmap.h"
+#include "vmm/vm.h"
+
+#define MULTIBOOT2_MAGIC  0x36d76289
+#define LOW_MEMORY	  0x100000 /* firmware's data, and one day the start of other CPUs */
+#define BOOTINFO_MAX	  0x100000
+#define BOOT_TABLES_LIMIT GiB(4)
+
+extern char __image_end[];
+
+static struct boot_info info;
+static struct options options;
+
+/* The loader's word on what is where, checked before it is believed. */
+static void __init read_bootinfo(uint32_t magic, uint64_t at)
+{
+	const uint32_t *data = hpa_to_direct(HPA(at));
+	const char *wrong;
+
+	if (magic != MULTIBOOT2_MAGIC)
+		panic("not started by a Multiboot2 loader (magic 0x%x)", magic);
+	if (at % 8 || at > BOOT_TABLES_LIMIT - BOOTINFO_MAX || data[0] > BOOTINFO_MAX)
+		panic("boot information at 0x%lx of %u bytes: misplaced", at, data[0]);
+	wrong = bootinfo_parse(data, data[0], &info);
+	if (wrong)
+		panic("boot information: %s", wrong);
+}
+
+static void __init reserve(uint64_t start, uint64_t len)
+{
+	if (len && memmap_reserve(start, len))
+		panic("memory map: too many ranges");
+}
+
+static void __init memory_init(uint64_t bootinfo_at)
+{
+	const struct memrange *r;
+
+	for (uint32_t i = 0; i < info.nr_ram; i++)
+		if (memmap_add(info.ram[i].start, info.ram[i].len) == -ENOSPC)
+			panic("memory map: too many ranges");
+	for (uint32_t i = 0; i < info.nr_unusable; i++)
+		reserve(info.unusable[i].start, info.unusable[i].len);
+	reserve(0, LOW_MEMORY);
+	reserve(IMAGE_PHYS, (uint64_t)__image_end - IMAGE_BASE - IMAGE_PHYS);
+	reserve(bootinfo_at, *(uint32_t *)hpa_to_direct(HPA(bootinfo_at)));
+	for (uint32_t i = 0; i < info.nr_modules; i++)
+		reserve(info.modules[i].start, info.modules[i].len);
+
+	hostmap_init();
+	if (hostmap_add_cpu(0))
+		panic("not enough memory for the first CPU");
+	percpu_init(0);
+	gdt_init();
+	idt_use_ist();
+
+	for (unsigned int i = 0; (r = memmap_free(i)); i++)
+		buddy_add(HPA(r->start), HPA(r->end));
+	ptable_use_buddy();
+}
+
+static void __init select_console(void)
+{
+	const struct word *w = &options.console;
+
+	if (w->len && !console_select(w->start, w->len))
+		log_error("console=%.*s: no such port; com1 is used", (int)w->len, w->start);
+}
+
+static void __init devices_init(void)
+{
+	static __initdata struct acpi_info acpi;
+	void *registers = NULL;
+
+	acpi_init(info.rsdp_len ? info.rsdp : NULL, info.rsdp_len, &acpi);
+	if (acpi.lapic_hpa)
+		registers = hostmap_device(HPA(acpi.lapic_hpa));
+	if (!registers)
+		registers = hostmap_device(HPA(rdmsr(MSR_APIC_BASE) & PTE_ADDR_MASK));
+	if (!registers)
+		panic("not enough memory for the local APIC's mapping");
+	apic_init(registers);
+	tsc_init();
+	log_info("%u CPU%s in the MADT, one is used; TSC %lu.%03lu MHz (%s)", acpi.nr_cpus,
+		 acpi.nr_cpus == 1 ? "" : "s", tsc_khz() / 1000, tsc_khz() % 1000, tsc_source());
+}
+
+static void __init report_boot(const char *vmx_missing)
+{
+	char loader[sizeof(info.loader) * 2], missing[128];
+
+	json_escape(loader, sizeof(loader), info.loader);
+	json_escape(missing, sizeof(missing), vmx_missing ? vmx_missing : "");
+	log_info("@boot {\"version\":\"%s\",\"loader\":\"%s\",\"ram_bytes\":%lu,\"cpus\":1,"
+		 "\"tsc_khz\":%lu,\"tsc_source\":\"%s\",\"asi\":%s,\"pcid\":%s,\"vmx\":%s,"
+		 "\"vmx_missing\":\"%s\",\"debug\":%s}",
+		 VESTIBULE_VERSION, loader, memmap_ram_bytes(), tsc_khz(), tsc_source(),
+		 options.asi ? "true" : "false", tlb_has_pcid() ? "true" : "false",
+		 vmx_missing ? "false" : "true", missing, DEBUG ? "true" : "false");
+}
+
+void hv_serve(bool selftest)
+{
+	bool pass = true;
+
+	hostmap_free_init();
+	if (selftest)
+		pass = selftest_run();
+	exitdev_stop(guests_run(pass));
+}
+
+void hv_main(uint32_t magic, uint32_t bootinfo_at)
+{
+	const char *missing;
+
+	console_init(); /* text from the first step on */
+	idt_init();	/* every trap from here on is reported */
+	read_bootinfo(magic, bootinfo_at);
+	options_parse(info.cmdline, &options);
+	select_console();
+	log_info("Vestibule %s, loaded by %s", VESTIBULE_VERSION, info.loader);
+	for (uint32_t i = 0; i < options.nr_problems; i++)
+		log_error("%s", options.problems[i]);
+	missing = cpu_init(); /* features and control registers */
+	if (missing)
+		panic("this CPU has no %s", missing);
+	memory_init(bootinfo_at); /* own page tables, then the allocators */
+	tlb_init();		  /* PCIDs: CR3 holds PCID 0 now */
+	devices_init();		  /* APIC, clock */
+	asi_init(options.asi);	  /* what all restricted spaces share */
+	if (!vmx_supported(&missing))
+		log_info("VMX is missing: %s; guests cannot run here", missing);
+	else if (vm_init()) /* VMX operation; what all VMs share */
+		missing = "VMXON";
+	else
+		missing = NULL;
+	report_boot(missing);
+	guests_create(&info, missing); /* on this stack: guest images pass through it */
+	serve_on_stack((void *)percpu_stack_top(0), options.selftest || missing || DEBUG);
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/* Entered from start.S, in 64-bit mode, on the boot page tables and hv_main's own stack. */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+#include "lib/compiler.h"
+
+#define VESTIBULE_VERSION "0.1"
+
+void hv_main(uint32_t magic, uint32_t bootinfo_at) __noreturn;
+
+/* Calls hv_serve(selftest) on the stack that ends at @stack_top, which every address space maps. */
+void serve_on_stack(void *stack_top, bool selftest) __noreturn;
+void hv_serve(bool selftest) __noreturn;

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/* The hypervisor's own command line: blank-separated key=value words. */
+#include <stdarg.h>
+#include "boot/options.h"
+#include "lib/compiler.h"
+#include "lib/fmt.h"
+#include "lib/string.h"
+
+/* Notes a line; when all are taken, the last one says that there was more. */
+static __printf(2, 3) void problem(struct options *o, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (o->nr_problems == OPTIONS_PROBLEMS_MAX) {
+		fmt_print(o->problems[OPTIONS_PROBLEMS_MAX - 1], OPTIONS_PROBLEM_LEN,
+			  "more options are wrong than are listed here");
+		return;
+	}
+	va_start(ap, fmt);
+	fmt_vprint(o->problems[o->nr_problems++], OPTIONS_PROBLEM_LEN, fmt, ap);
+	va_end(ap);
+}
+
+static void read_switch(struct options *o, const char *key, struct word value, bool *out)
+{
+	if (parse_is(value, "on"))
+		*out = true;
+	else if (parse_is(value, "off"))
+		*out = false;
+	else
+		problem(o, "option \"%s=%.*s\" ignored: on and off are known", key, (int)value.len,
+			value.start);
+}
+
+static void read_word(struct options *o, struct word w)
+{
+	struct word value;
+
+	if (parse_is(w, "asi=strict"))
+		problem(o, "asi=strict is not built yet, ignored");
+	else if (parse_key(w, "asi", &value))
+		read_switch(o, "asi", value, &o->asi);
+	else if (parse_key(w, "selftest", &value))
+		read_switch(o, "selftest", value, &o->selftest);
+	else if (parse_key(w, "audit", &value))
+		read_switch(o, "audit", value, &o->audit);
+	else if (parse_key(w, "console", &value))
+		o->console = value;
+	else
+		problem(o, "unknown option \"%.*s\" ignored", (int)w.len, w.start);
+}
+
+void options_parse(const char *cmdline, struct options *out)
+{
+	struct word w;
+	bool first = true;
+
+	*out = (struct options){ .asi = true, .audit = true, .console = { "", 0 } };
+	for (; parse_word(&cmdline, &w); first = false) {
+		if (!first || !parse_is_path(w))
+			read_word(out, w);
+	}
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/* The hypervisor's own command line. Pure functions. */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+#include "lib/parse.h"
+
+#define OPTIONS_PROBLEMS_MAX 8
+#define OPTIONS_PROBLEM_LEN  96
+
+struct options {
+	bool asi;	     /* asi=on|off, default on */
+	bool selftest;	     /* selftest=on|off, default off */
+	bool audit;	     /* audit=on|off, default on */
+	struct word console; /* console=..., for console_select(); len 0: not given */
+
+	/* What was wrong, one line each, in the order of the words. */
+	char problems[OPTIONS_PROBLEMS_MAX][OPTIONS_PROBLEM_LEN];
+	uint32_t nr_problems;
+};
+
+/*
+ * Reads @cmdline, which must outlive @out. A word that is wrong leaves the default and
+ * a line in problems[]; the caller logs the lines and goes on. Of a word given twice the
+ * last one counts.
+ */
+void options_parse(const char *cmdline, struct options *out);

@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The self-test. It makes a domain of its own, goes in and out of it by every road, and plants
+ * violations that the audit has to find. What it allocates it gives back, and counts.
+ */
+#include "boot/selftest.h"
+#include "arch/apic.h"
+#include "arch/insn.h"
+#include "arch/percpu.h"
+#include "arch/regs.h"
+#include "arch/trap.h"
+#include "asi/asi.h"
+#include "lib/log.h"
+#include "mm/buddy.h"
+#include "mm/hostmap.h"
+#include "mm/slab.h"
+#include "mm/vmalloc.h"
+
+#define TEST_OWNER  OWNER_MAX /* no VM has it: they are numbered from 1 */
+#define TEST_VECTOR 0x40
+
+static struct mem_owner *owner;
+static struct asi *domain;
+
+static uint64_t sensitive_word = 0x5ec2e7; /* plain static data: sensitive by default */
+static __percpu_sensitive uint64_t sensitive_percpu;
+static __percpu uint32_t selftest_expected, selftest_depth, selftest_self;
+
+#define CHECK(cond)                                                             \
+	do {                                                                    \
+		if (!(cond)) {                                                  \
+			log_error("selftest: %s: not so: %s", __func__, #cond); \
+			return false;                                           \
+		}                                                               \
+	} while (0)
+
+static uint64_t read_word(const uint64_t *p)
+{
+	return *(const volatile uint64_t *)p;
+}
+
+/* Each class gives pages, of its own blocks, and gets every one back. */
+static bool test_buddy(void)
+{
+	static const enum mem_class classes[] = { SENSITIVE, GLOBAL, LOCAL };
+	struct buddy_stats before, after;
+
+	buddy_get_stats(&before);
+	for (unsigned int c = 0; c < ARRAY_SIZE(classes); c++) {
+		for (unsigned int order = 0; order <= PAGEBLOCK_ORDER; order++) {
+			struct mem_owner *o = classes[c] == LOCAL ? owner : NULL;
+			uint64_t *p = page_zalloc(order, classes[c], o);
+
+			CHECK(p);
+			CHECK(pfn_to_pageblock(hpa_to_pfn(hva_to_hpa(p)))->class == classes[c]);
+			CHECK(hva_is_local(p) == (classes[c] == LOCAL));
+			CHECK(read_word(p) == 0);
+			page_free(p, order);
+		}
+	}
+	buddy_get_stats(&after);
+	CHECK(before.free_pages[SENSITIVE] + before.free_pages[GLOBAL] + before.free_pages[LOCAL] ==
+	      after.free_pages[SENSITIVE] + after.free_pages[GLOBAL] + after.free_pages[LOCAL]);
+	return true;
+}
+
+static bool test_slab(void)
+{
+	static struct slab_cache cache;
+	void *objects[100];
+
+	CHECK(!slab_cache_init(&cache, "selftest", 200, 0, SENSITIVE, NULL));
+	for (unsigned int i = 0; i < ARRAY_SIZE(objects); i++) {
+		objects[i] = slab_alloc(&cache);
+		CHECK(objects[i] && slab_cache_of(objects[i]) == &cache);
+	}
+	for (unsigned int i = 0; i < ARRAY_SIZE(objects); i++)
+		slab_free(&cache, objects[i]);
+	slab_cache_destroy(&cache);
+	return true;
+}
+
+static bool test_vmalloc(void)
+{
+	char *p = vmalloc(3 * PAGE_SIZE, LOCAL, owner);
+
+	CHECK(p);
+	CHECK((uint64_t)p - VMALLOC_LOCAL_BASE - TEST_OWNER * VMALLOC_LOCAL_SIZE <
+	      VMALLOC_LOCAL_SIZE);
+	p[3 * PAGE_SIZE - 1] = 1;
+	CHECK(!ptable_walk(hostmap_ptable(), (uint64_t)p - 1).present);
+	CHECK(!ptable_walk(hostmap_ptable(), (uint64_t)p + 3 * PAGE_SIZE).present);
+	vfree(p);
+	return true;
+}
+
+/* enter, relax and exit: what each leaves in curr, the self page and the counters. */
+static bool test_crossing_by_call(void)
+{
+	uint64_t flags = irq_save(), before = asi_crossings();
+	struct asi *d = domain; /* our statics are sensitive: out of bounds in a critical section */
+
+	CHECK(asi_self() == 0 && !asi_current());
+	asi_enter(d);
+	CHECK(asi_self() == TEST_OWNER && asi_current() == d);
+	asi_check_entry(d, asi_host_cr3());
+	asi_enter(d); /* there already: nothing is to happen */
+	asi_relax();
+	CHECK(asi_self() == TEST_OWNER && asi_crossings() == before);
+	asi_exit();
+	CHECK(asi_self() == 0 && !asi_current() && asi_crossings() == before + 1);
+	irq_restore(flags);
+	return true;
+}
+
+/* Relaxed, one touch of sensitive memory of each kind leaves, once, and reads what is there. */
+static bool test_crossing_by_fault(void)
+{
+	uint64_t flags = irq_save(), *page = page_alloc(0, SENSITIVE, NULL), *area;
+	const uint64_t *kinds[4];
+
+	area = vmalloc(PAGE_SIZE, SENSITIVE, NULL);
+	CHECK(page && area);
+	*page = *area = *this_cpu_sensitive(sensitive_percpu) = sensitive_word;
+	kinds[0] = &sensitive_word;
+	kinds[1] = page;
+	kinds[2] = area;
+	kinds[3] = this_cpu_sensitive(sensitive_percpu);
+	for (unsigned int i = 0; i < ARRAY_SIZE(kinds); i++) {
+		uint64_t before = asi_cpu_stats()->exits[ASI_BY_FAULT];
+
+		asi_enter(domain);
+		asi_relax();
+		CHECK(read_word(kinds[i]) == 0x5ec2e7);
+		CHECK(asi_self() == 0);
+		CHECK(read_word(kinds[i]) == 0x5ec2e7);
+		CHECK(asi_cpu_stats()->exits[ASI_BY_FAULT] == before + 1);
+	}
+	page_free(page, 0);
+	vfree(area);
+	irq_restore(flags);
+	return true;
+}
+
+/* LOCAL and GLOBAL memory, and the allocators' own bookkeeping, cost no crossing. */
+static bool test_no_crossing(void)
+{
+	uint64_t *local = page_zalloc(0, LOCAL, owner), *global = page_zalloc(0, GLOBAL, NULL);
+	uint64_t flags = irq_save(), before = asi_crossings();
+	struct mem_owner *o = owner;
+	void *again;
+
+	CHECK(local && global);
+	asi_enter(domain);
+	asi_relax();
+	*local = *global = 1;
+	again = page_alloc(0, LOCAL, o);
+	CHECK(again);
+	page_free(again, 0);
+	CHECK(asi_self() == TEST_OWNER && asi_crossings() == before);
+	asi_exit();
+	irq_restore(flags);
+	page_free(local, 0);
+	page_free(global, 0);
+	return true;
+}
+
+bool selftest_trap(const struct trap_frame *frame)
+{
+	if (!this_cpu(selftest_expected) || frame->vector != this_cpu(selftest_expected))
+		return false;
+	this_cpu(selftest_expected) = 0;
+	read_word(&sensitive_word);
+	this_cpu(selftest_depth) = this_cpu(trap_depth);
+	this_cpu(selftest_self) = asi_self();
+	return frame->vector == VEC_NMI || apic_interrupt(TEST_VECTOR);
+}
+
+/*
+ * A handler that touches sensitive memory inside a critical section stays unrestricted until it
+ * returns, at depth 1 (the fault itself at depth 2), and then the target is back.
+ */
+static bool test_interrupted_by(uint8_t vector)
+{
+	uint64_t flags = irq_save();
+	struct asi *d = domain;
+
+	this_cpu(selftest_expected) = vector;
+	this_cpu(selftest_depth) = 0;
+	asi_enter(d);
+	if (vector == VEC_NMI)
+		apic_self_nmi();
+	else
+		apic_self_interrupt(vector);
+	for (unsigned int i = 0; i < 100000 && !this_cpu(selftest_depth); i++)
+		irq_window();
+	CHECK(this_cpu(selftest_depth) == 1 && this_cpu(selftest_self) == 0);
+	CHECK(this_cpu(trap_depth) == 0);
+	CHECK(asi_self() == TEST_OWNER && asi_current() == d);
+	asi_relax();
+	asi_exit();
+	irq_restore(flags);
+	return true;
+}
+
+static bool test_interrupt(void)
+{
+	return test_interrupted_by(TEST_VECTOR);
+}
+
+static bool test_nmi(void)
+{
+	return test_interrupted_by(VEC_NMI);
+}
+
+static uint64_t violations(void)
+{
+	struct asi_audit a;
+
+	asi_audit(&a);
+	return a.violations;
+}
+
+/* The audit finds nothing as things are, and each of three planted faults. */
+static bool test_audit(void)
+{
+	uint64_t *page = page_alloc(0, SENSITIVE, NULL), *local = page_alloc(0, LOCAL, owner);
+	struct pageblock *block;
+
+	CHECK(page && local);
+	CHECK(violations() == 0);
+
+	log_info("selftest: three violations are planted now, and reported");
+	/* A sensitive page in the local vmalloc range. */
+	ptable_map(&domain->pt, SELF_PAGE + PAGE_SIZE, hva_to_hpa(page), PAGE_SIZE, 0, PROT_RW);
+	CHECK(violations() == 1);
+	ptable_unmap(&domain->pt, SELF_PAGE + PAGE_SIZE, PAGE_SIZE);
+
+	/* A block that changes class while it stays mapped: a stale alias. */
+	block = pfn_to_pageblock(hpa_to_pfn(hva_to_hpa(local)));
+	block->class = SENSITIVE;
+	CHECK(violations() == 1);
+	block->class = LOCAL;
+
+	/* A block of somebody else's. */
+	block->owner = NULL;
+	CHECK(violations() == 1);
+	block->owner = owner;
+
+	CHECK(violations() == 0);
+	page_free(page, 0);
+	page_free(local, 0);
+	return true;
+}
+
+struct test {
+	const char *name;
+	bool (*run)(void);
+	bool needs_asi;
+};
+
+static const struct test tests[] = {
+	{ "buddy", test_buddy, false },
+	{ "slab", test_slab, false },
+	{ "vmalloc", test_vmalloc, false },
+	{ "crossing by call", test_crossing_by_call, true },
+	{ "crossing by fault", test_crossing_by_fault, true },
+	{ "no crossing", test_no_crossing, true },
+	{ "interrupt in a critical section", test_interrupt, true },
+	{ "NMI in a critical section", test_nmi, true },
+	{ "audit", test_audit, true },
+};
+
+static bool set_up(void)
+{
+	owner = page_zalloc(0, GLOBAL, NULL);
+	if (!owner)
+		return false;
+	mem_owner_init(owner, TEST_OWNER);
+	return !asi_create(owner, &domain);
+}
+
+static void tear_down(void)
+{
+	mem_owner_destroy(owner);
+	asi_destroy(domain);
+	page_free(owner, 0);
+}
+
+bool selftest_run(void)
+{
+	unsigned int failed = 0, run = 0;
+
+	if (!set_up()) {
+		log_error("selftest: no memory");
+		return false;
+	}
+	for (unsigned int i = 0; i < ARRAY_SIZE(tests); i++) {
+		bool ok;
+
+		if (tests[i].needs_asi && !domain)
+			continue;
+		ok = tests[i].run();
+		log_info("selftest: %s: %s", tests[i].name, ok ? "ok" : "FAILED");
+		failed += !ok;
+		run++;
+	}
+	tear_down();
+	log_info("selftest: %u of %u passed", run - failed, run);
+	return failed == 0;
+}
