@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: MIT
+# Test guests: one folder with a main.c under guest-tests/ makes build/guests/NAME.elf.
+# Linked as ELF64, then turned into ELF32, which every Multiboot (version 1) loader takes.
+
+GUESTS := $(sort $(patsubst guest-tests/%/main.c,%,$(wildcard guest-tests/*/main.c)))
+
+GUEST_DIR := build/guests
+GUEST_OBJ := $(GUEST_DIR)/obj
+GUEST_CC ?= gcc
+GUEST_OBJCOPY ?= objcopy
+
+GUEST_FLAGS := -I. -m64 -O2 -ffreestanding -fno-builtin -fno-pic -fno-pie -mno-red-zone \
+	-mgeneral-regs-only -fno-stack-protector -fno-asynchronous-unwind-tables \
+	-fcf-protection=none -MMD -MP
+GUEST_CFLAGS := -std=gnu11 -Wall -Wextra -Werror -Wmissing-prototypes -Wstrict-prototypes
+GUEST_LDFLAGS := -nostdlib -static -no-pie -Wl,--build-id=none -Wl,-z,max-page-size=4096 \
+	-Wl,--no-warn-rwx-segments -T guest-tests/lib/guest.ld
+
+guest_objects = $(patsubst guest-tests/%,$(GUEST_OBJ)/%.o,$(wildcard guest-tests/$1/*.[cS]))
+
+GUEST_LIB := $(call guest_objects,lib)
+GUEST_ELFS := $(GUESTS:%=$(GUEST_DIR)/%.elf)
+
+.PHONY: guests
+guests: $(GUEST_ELFS)
+
+$(GUEST_OBJ)/%.c.o: guest-tests/%.c guest-tests/guests.mk
+	@mkdir -p $(@D)
+	$(GUEST_CC) $(GUEST_FLAGS) $(GUEST_CFLAGS) -c -o $@ $<
+
+$(GUEST_OBJ)/%.S.o: guest-tests/%.S guest-tests/guests.mk
+	@mkdir -p $(@D)
+	$(GUEST_CC) $(GUEST_FLAGS) -c -o $@ $<
+
+define guest_rules
+$(GUEST_OBJ)/$1.elf64: $(call guest_objects,$1) $(GUEST_LIB) guest-tests/lib/guest.ld
+	$(GUEST_CC) $(GUEST_LDFLAGS) -o $$@ $$(filter %.o,$$^)
+
+$(GUEST_DIR)/$1.elf: $(GUEST_OBJ)/$1.elf64
+	$(GUEST_OBJCOPY) -I elf64-x86-64 -O elf32-i386 $$< $$@
+endef
+$(foreach guest,$(GUESTS),$(eval $(call guest_rules,$(guest))))
+
+-include $(patsubst %.o,%.d,$(GUEST_LIB) $(foreach g,$(GUESTS),$(call guest_objects,$g)))

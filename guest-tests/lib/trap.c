@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+/* IDT, TSS and the one place where all 256 vectors arrive. See trap.h. */
+#include "guest-tests/lib/cpu.h"
+
+enum { IST_TRAP = 1, IST_NMI = 2, IST_DF = 3, IST_STACK = 4096 };
+
+struct gate {
+	u16 offset_low, selector;
+	u8 ist, type;
+	u16 offset_mid;
+	u32 offset_high, reserved;
+};
+
+struct tss {
+	u32 reserved0;
+	u64 rsp[3];
+	u64 reserved1;
+	u64 ist[7];
+	u64 reserved2;
+	u16 reserved3, iomap;
+} __attribute__((packed));
+
+struct table_pointer {
+	u16 limit;
+	u64 base;
+} __attribute__((packed));
+
+extern u8 vector_stubs[256][16];
+extern u64 gdt[];
+
+struct trap_record trap_last = { .vector = TRAP_NONE };
+u64 trap_fixup;
+u8 irq_log[16];
+u32 irq_total;
+
+static struct gate idt[256] __attribute__((aligned(16)));
+static struct tss tss;
+static u8 stacks[4][IST_STACK] __attribute__((aligned(16)));
+static trap_hook_t hooks[256];
+
+void trap_hook(unsigned int vector, trap_hook_t fn)
+{
+	hooks[vector] = fn;
+}
+
+void irq_forget(void)
+{
+	irq_total = 0;
+	memset(irq_log, 0, sizeof(irq_log));
+}
+
+void trap_all_on_ist(void)
+{
+	for (unsigned int i = 32; i < 256; i++)
+		idt[i].ist = IST_TRAP;
+}
+
+void gate_present(unsigned int vector, bool present)
+{
+	idt[vector].type = present ? idt[vector].type | 0x80 : idt[vector].type & 0x7f;
+}
+
+void gate_dpl3(unsigned int vector)
+{
+	idt[vector].type |= 0x60;
+}
+
+static void unexpected(const struct trap_frame *f, u64 cr2)
+{
+	static bool again;
+
+	if (!again) {
+		again = true;
+		report(false, "unexpected exception",
+		       "vector %lu error 0x%lx rip 0x%lx rsp 0x%lx cr2 0x%lx", f->vector, f->error,
+		       f->rip, f->rsp, cr2);
+	}
+	finish();
+}
+
+/* Called by the stubs in vectors.S. */
+void trap_dispatch(struct trap_frame *f);
+void trap_dispatch(struct trap_frame *f)
+{
+	u64 cr2;
+
+	if (hooks[f->vector]) {
+		hooks[f->vector](f);
+		return;
+	}
+	if (f->vector >= 32) {
+		if (irq_total < ARRAY_SIZE(irq_log))
+			irq_log[irq_total] = (u8)f->vector;
+		irq_total++;
+		return;
+	}
+	asm volatile("mov %%cr2, %0" : "=r"(cr2));
+	if (!trap_fixup)
+		unexpected(f, cr2);
+	trap_last = (struct trap_record){
+		.vector = (u32)f->vector,
+		.error = (u32)f->error,
+		.rip = f->rip,
+		.cr2 = cr2,
+	};
+	f->rip = trap_fixup;
+	trap_fixup = 0;
+}
+
+static void gate_set(unsigned int vector)
+{
+	u64 addr = (u64)vector_stubs[vector];
+	u8 ist = vector >= 32 ? 0 : IST_TRAP;
+
+	if (vector == VEC_NMI)
+		ist = IST_NMI;
+	else if (vector == VEC_DF)
+		ist = IST_DF;
+	idt[vector] = (struct gate){
+		.offset_low = (u16)addr,
+		.selector = SEL_CODE64,
+		.ist = ist,
+		.type = 0x8e,
+		.offset_mid = (u16)(addr >> 16),
+		.offset_high = (u32)(addr >> 32),
+	};
+}
+
+void trap_init(void)
+{
+	struct table_pointer idtr = { sizeof(idt) - 1, (u64)idt };
+	u64 base = (u64)&tss;
+
+	for (unsigned int i = 0; i < 256; i++)
+		gate_set(i);
+	tss.rsp[0] = (u64)stacks[0] + IST_STACK;
+	for (unsigned int i = 1; i < ARRAY_SIZE(stacks); i++)
+		tss.ist[i - 1] = (u64)stacks[i] + IST_STACK;
+	tss.iomap = sizeof(tss);
+	gdt[SEL_TSS / 8] = (sizeof(tss) - 1) | (base & 0xffffff) << 16 | 0x89ull << 40 |
+			   (base >> 24 & 0xff) << 56;
+	gdt[SEL_TSS / 8 + 1] = base >> 32;
+	/* A bare PC's timer would come as vector 8; where there is no PIC these go nowhere. */
+	outb(0x21, 0xff);
+	outb(0xa1, 0xff);
+	asm volatile("lidt %0\n\tltr %w1" : : "m"(idtr), "r"(SEL_TSS));
+}
