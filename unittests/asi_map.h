@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/* What tests of asi/map.c and asi/audit.c share: the machine, four domains, and exact accounting. */
+#pragma once
+#include <string.h>
+#include "unittests/memory.h"
+#include "unittests/fake/machine.h"
+#include "unittests/fake/mmu.h"
+#include "arch/insn.h"
+#include "asi/internal.h"
+#include "mm/memmap.h"
+
+#define VMS 4
+static struct asi *vms[VMS];
+
+static inline int map_setup(void **state)
+{
+	fake_machine_setup(state);
+	fake_irqs_on = false;
+	for (unsigned int i = 0; i < VMS; i++)
+		assert_int_equal(asi_create(&fake_owners[i], &vms[i]), 0);
+	return 0;
+}
+
+static inline int map_teardown(void **state)
+{
+	(void)state;
+	for (unsigned int i = 0; i < VMS; i++) {
+		mem_owner_destroy(&fake_owners[i]);
+		asi_destroy(vms[i]);
+	}
+	return 0;
+}
+
+static inline uint64_t violations(void)
+{
+	struct asi_audit audit;
+
+	asi_audit(&audit);
+	return audit.violations;
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/* Per-CPU variables as thread-local ones: a test that wants two CPUs starts two threads. */
+#pragma once
+#include <stdint.h>
+#include "lib/compiler.h"
+
+#define __percpu	   _Thread_local
+#define __percpu_sensitive _Thread_local
+
+#define this_cpu(var)		(var)
+#define this_cpu_ptr(var)	(&(var))
+#define this_cpu_sensitive(var) (&(var))
+
+extern _Thread_local uint32_t cpu_number;

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Locks for a test with one thread: waiting would be for ever, so taking a lock
+ * twice fails the test. Who holds what is known, so that a fake can demand that
+ * nothing is held. A failed assertion releases everything.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+#include "arch/insn.h"
+
+struct spinlock {
+	uint32_t next, owner;
+};
+
+/* unittests/fake/cpu.c */
+uint64_t spin_lock(struct spinlock *l);
+void spin_unlock(struct spinlock *l, uint64_t flags);
+bool spin_is_held(const struct spinlock *l);
+unsigned int fake_locks_held(void);

@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: MIT */
+/* The vmalloc half of mm/hostmap.c as one table of mapped pages, in place of page tables. */
+#pragma once
+#include <stddef.h>
+#include "mm/vmalloc.h"
+
+extern size_t fake_hostmap_pages; /* mapped now */
+extern bool fake_hostmap_fails;	  /* the next hostmap_vmap() returns -ENOMEM */
+/* If set, called once from inside the next hostmap_vunmap(): what another CPU may do then. */
+extern void (*fake_hostmap_hook)(void);

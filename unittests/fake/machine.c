@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: MIT */
+/* See unittests/fake/machine.h. */
+#include <stdlib.h>
+#include "unittests/fake/machine.h"
+#include "unittests/fake/mmu.h"
+#include "asi/asi.h"
+#include "arch/ram.h"
+#include "arch/trap.h"
+#include "lib/assert.h"
+#include "lib/bitops.h"
+#include "lib/log.h"
+#include "mm/buddy.h"
+#include "mm/memmap.h"
+
+#define IMAGE (IMAGE_BASE + MiB(512)) /* its frames are no RAM: nobody looks at them */
+#define WINDOW(name, at, pages, prot, restricted)                                              \
+	{                                                                                      \
+		name, (const char *)(IMAGE + (at)*PAGE_SIZE),                                  \
+			(const char *)(IMAGE + ((at) + (pages)) * PAGE_SIZE), prot, restricted \
+	}
+
+static const struct image_window windows[FAKE_WINDOWS] = {
+	[FAKE_TEXT] = WINDOW("text", 0, 3, PROT_RX, true),
+	[FAKE_RODATA] = WINDOW("rodata", 3, 2, PROT_R, true),
+	[FAKE_NONSENSITIVE] = WINDOW("nonsensitive data", 5, 2, PROT_RW, true),
+	[FAKE_DATA] = WINDOW("data", 7, 4, PROT_RW, false),
+};
+
+/* Two banks in different GiB; the ends of the first are no whole pageblocks. */
+static const struct memrange banks[] = {
+	{ MiB(1), MiB(49) },
+	{ GiB(1), GiB(1) + MiB(16) },
+};
+
+static const uint64_t slots[] = { PAGE_ARRAY_BASE,     VMALLOC_SENSITIVE_BASE,
+				  VMALLOC_GLOBAL_BASE, VMALLOC_LOCAL_BASE,
+				  PERCPU_BASE,	       PERCPU_SENSITIVE_BASE,
+				  DEVICE_BASE };
+
+static struct ptable host;
+struct mem_owner fake_owners[FAKE_OWNERS];
+unsigned int fake_console_lines;
+uint32_t trap_depth;
+
+const struct image_window *hostmap_window(unsigned int i)
+{
+	return i < FAKE_WINDOWS ? &windows[i] : NULL;
+}
+
+struct ptable *hostmap_ptable(void)
+{
+	return &host;
+}
+
+uint64_t hostmap_cr3(void)
+{
+	return host.root.v;
+}
+
+void console_write(const char *text, size_t len)
+{
+	(void)text;
+	(void)len;
+	fake_console_lines++;
+}
+
+static void require(int err)
+{
+	if (err)
+		abort();
+}
+
+static void map(struct ptable *pt, uint64_t va, uint64_t hpa, uint64_t len, unsigned int level,
+		unsigned int prot)
+{
+	require(ptable_prepare(pt, va, len, level));
+	ptable_map(pt, va, HPA(hpa), len, level, prot);
+}
+
+void fake_map(struct ptable *pt, uint64_t va, uint64_t hpa, unsigned int prot)
+{
+	map(pt, va, hpa, PAGE_SIZE, 0, prot);
+}
+
+uint64_t *fake_entry(const struct ptable *pt, uint64_t va, unsigned int level)
+{
+	hpa_t table = pt->root;
+
+	for (unsigned int l = PT_LEVELS - 1;; l--) {
+		uint64_t *entry = hpa_to_direct(table);
+
+		entry += va >> (PAGE_SHIFT + 9 * l) & 511;
+		if (l == level)
+			return entry;
+		ASSERT(*entry & PTE_P && !(l < PT_LEVELS - 1 && *entry & PTE_PS));
+		table = HPA(*entry & PTE_ADDR_MASK);
+	}
+}
+
+static void map_host(void)
+{
+	require(ptable_init(&host, &pt_host_format, SENSITIVE, NULL));
+	for (unsigned int i = 0; i < FAKE_WINDOWS; i++)
+		map(&host, (uint64_t)windows[i].start, (uint64_t)windows[i].start - IMAGE_BASE,
+		    (uint64_t)(windows[i].end - windows[i].start), 0, windows[i].prot);
+	for (unsigned int i = 0; i < ARRAY_SIZE(banks); i++) {
+		uint64_t start = ALIGN_DOWN(banks[i].start, PAGE_SIZE_2M);
+
+		map(&host, DIRECTMAP_BASE + start, start,
+		    ALIGN_UP(banks[i].end, PAGE_SIZE_2M) - start, 1, PROT_RW);
+	}
+	ptable_share(&host, LOCALMAP_BASE, &host, DIRECTMAP_BASE, PT_LEVELS - 1);
+	for (unsigned int i = 0; i < ARRAY_SIZE(slots); i++)
+		require(ptable_prepare(&host, slots[i], 1, 2));
+	fake_map(&host, PAGE_ARRAY_BASE, MiB(600), PROT_RW);
+	fake_map(&host, PERCPU_BASE, MiB(601), PROT_RW);
+	fake_map(&host, PERCPU_SENSITIVE_BASE, MiB(602), PROT_RW);
+	fake_map(&host, DEVICE_BASE, FAKE_DEVICE_HPA, PROT_RW | PROT_UC);
+}
+
+int fake_machine_setup(void **state)
+{
+	(void)state;
+	ptable_use_buddy();
+	for (unsigned int i = 0; i < ARRAY_SIZE(banks); i++) {
+		require(memmap_add(banks[i].start, banks[i].end - banks[i].start));
+		buddy_add(HPA(banks[i].start), HPA(banks[i].end));
+	}
+	map_host();
+	fake_mmu_reset(true, hostmap_cr3());
+	asi_init(true);
+	/* What each owner leaves for good is made now: tests then count every page. */
+	for (unsigned int i = 0; i < FAKE_OWNERS; i++) {
+		struct asi *asi;
+
+		mem_owner_init(&fake_owners[i],
+			       (uint16_t)(i == FAKE_OWNERS - 1 ? OWNER_MAX : i + 1));
+		require(asi_create(&fake_owners[i], &asi));
+		asi_destroy(asi);
+	}
+	return 0;
+}

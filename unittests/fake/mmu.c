@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+/* See unittests/fake/mmu.h. */
+#include <stdio.h>
+#include <string.h>
+#include "unittests/fake/mmu.h"
+#include "arch/insn.h"
+#include "arch/pte.h"
+#include "arch/regs.h"
+#include "arch/tlb.h"
+#include "lib/assert.h"
+
+#define PCIDS 8
+
+static struct {
+	uint64_t root; /* 0: nothing is cached */
+	bool stale;    /* something cached is no longer so, or of another root */
+} tlb[PCIDS];
+
+bool fake_has_pcid;
+char fake_mmu_log[256];
+uint64_t fake_cr3;
+void (*fake_mmu_point)(void);
+
+static uint64_t pcid_of(uint64_t cr3)
+{
+	uint64_t pcid = cr3 & CR3_PCID_MASK;
+
+	ASSERT(fake_has_pcid || pcid == 0);
+	ASSERT(pcid < PCIDS);
+	return pcid;
+}
+
+static void point(void)
+{
+	if (fake_mmu_point)
+		fake_mmu_point();
+}
+
+static void note(const char *what)
+{
+	if (strlen(fake_mmu_log) + strlen(what) < sizeof(fake_mmu_log))
+		strcat(fake_mmu_log, what);
+}
+
+static void note_pcid(char what, uint64_t pcid)
+{
+	char text[8];
+
+	snprintf(text, sizeof(text), "%c%u ", what, (unsigned int)pcid);
+	note(text);
+}
+
+/* The running code fetches by CR3 at once, so something of it is cached always. */
+static void fill(void)
+{
+	uint64_t pcid = pcid_of(fake_cr3), root = fake_cr3 & PTE_ADDR_MASK;
+
+	if (tlb[pcid].root && tlb[pcid].root != root)
+		tlb[pcid].stale = true;
+	tlb[pcid].root = root;
+}
+
+void fake_mmu_reset(bool has_pcid, uint64_t cr3)
+{
+	fake_has_pcid = has_pcid;
+	fake_mmu_log[0] = '\0';
+	fake_mmu_point = NULL;
+	fake_cr3 = cr3;
+	memset(tlb, 0, sizeof(tlb));
+	fill();
+}
+
+void write_cr3(uint64_t v)
+{
+	uint64_t pcid = pcid_of(v);
+
+	ASSERT(fake_has_pcid || !(v & CR3_NOFLUSH)); /* a general protection fault */
+	point();
+	note_pcid(v & CR3_NOFLUSH ? 'N' : 'W', pcid);
+	if (!(v & CR3_NOFLUSH))
+		memset(&tlb[pcid], 0, sizeof(tlb[pcid]));
+	fake_cr3 = v & ~CR3_NOFLUSH;
+	fill();
+	point();
+}
+
+uint64_t read_cr3(void)
+{
+	return fake_cr3;
+}
+
+void fake_mmu_fence(void)
+{
+	point();
+	note("F ");
+	point();
+}
+
+bool tlb_has_pcid(void)
+{
+	return fake_has_pcid;
+}
+
+void tlb_flush_pcid(uint64_t pcid)
+{
+	point();
+	note_pcid('I', pcid_of(pcid));
+	memset(&tlb[pcid], 0, sizeof(tlb[pcid]));
+	fill();
+	point();
+}
+
+void tlb_flush_all(void)
+{
+	point();
+	note("A ");
+	memset(tlb, 0, sizeof(tlb));
+	fill();
+	point();
+}
+
+void fake_mmu_unmapped(hpa_t root)
+{
+	for (unsigned int i = 0; i < PCIDS; i++)
+		if (tlb[i].root == root.v)
+			tlb[i].stale = true;
+}
+
+bool fake_mmu_is_fresh(void)
+{
+	return !tlb[pcid_of(fake_cr3)].stale;
+}

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+/* The fake VMCS and a vCPU on it: what vmm/vcpu.c, vm.c and report.c do for handlers. */
+#include <stdlib.h>
+#include <string.h>
+#include "unittests/fake/vmx.h"
+#include "arch/regs.h"
+#include "arch/tsc.h"
+#include "arch/vmx.h"
+#include "vmm/report.h"
+
+uint64_t fake_vmcs[0x8000];
+uint64_t fake_tsc, fake_xcr0, fake_dr6;
+unsigned int fake_nr_invvpid, fake_nr_nmi;
+struct vm fake_vm;
+struct vcpu fake_vcpu;
+uint32_t fake_control_words[VMX_CTL_NR];
+
+static struct cpuid_regs no_cpuid(uint32_t leaf, uint32_t subleaf)
+{
+	(void)leaf;
+	(void)subleaf;
+	return (struct cpuid_regs){ 0, 0, 0, 0 };
+}
+struct cpuid_regs (*fake_cpuid)(uint32_t, uint32_t) = no_cpuid;
+
+void fake_vcpu_reset(void)
+{
+	const uint64_t cr0 = CR0_PG | CR0_WP | CR0_NE | CR0_ET | CR0_PE;
+
+	memset(fake_vmcs, 0, sizeof(fake_vmcs));
+	memset(&fake_vm, 0, sizeof(fake_vm));
+	memset(&fake_vcpu, 0, sizeof(fake_vcpu));
+	fake_nr_invvpid = fake_nr_nmi = 0;
+	fake_vcpu.vm = &fake_vm;
+	fake_vm.vcpu = &fake_vcpu;
+	fake_vcpu.vpid = 1;
+	fake_vcpu.xcr0 = 1;
+	fake_vcpu.cr4_guest = CR4_PAE;
+	vmcs_write(VMCS_GUEST_CR0, cr0);
+	vmcs_write(VMCS_CR0_SHADOW, cr0);
+	vmcs_write(VMCS_CR0_MASK, ~0UL);
+	vmcs_write(VMCS_GUEST_CR4, CR4_PAE | CR4_VMXE);
+	vmcs_write(VMCS_CR4_SHADOW, CR4_PAE);
+	vmcs_write(VMCS_CR4_MASK, ~0UL);
+	vmcs_write(VMCS_GUEST_EFER, EFER_LME | EFER_LMA);
+	vmcs_write(VMCS_ENTRY_CTLS, ENTRY_IA32E_GUEST);
+	vmcs_write(VMCS_GUEST_CS_AR, 0x9b | SEG_AR_L);
+	vmcs_write(VMCS_GUEST_TR_AR, 0x8b);
+	vmcs_write(VMCS_GUEST_RFLAGS, RFLAGS_FIXED);
+	vmcs_write(VMCS_GUEST_PAT, PAT_RESET);
+}
+
+uint64_t vcpu_reg(const struct vcpu *v, unsigned int reg)
+{
+	return reg == RSP ? vmcs_read(VMCS_GUEST_RSP) : v->regs[reg];
+}
+
+void vcpu_set_reg(struct vcpu *v, unsigned int reg, uint64_t value)
+{
+	if (reg == RSP)
+		vmcs_write(VMCS_GUEST_RSP, value);
+	else
+		v->regs[reg] = value;
+}
+
+bool vcpu_in_64bit(const struct vcpu *v)
+{
+	(void)v;
+	return (vmcs_read(VMCS_GUEST_CS_AR) & SEG_AR_L) && (vmcs_read(VMCS_GUEST_EFER) & EFER_LMA);
+}
+
+unsigned int vcpu_cpl(const struct vcpu *v)
+{
+	(void)v;
+	return (unsigned int)vmcs_read(VMCS_GUEST_SS_AR) >> SEG_AR_DPL_SHIFT & 3;
+}
+
+void vm_stop(struct vm *vm, enum verdict verdict, const char *reason, uint32_t code)
+{
+	if (vm->verdict != VERDICT_NONE)
+		return;
+	vm->verdict = verdict;
+	vm->reason = reason;
+	vm->code = code;
+}
+
+void report_stop(struct vcpu *v, const char *what)
+{
+	(void)v;
+	(void)what;
+}
+
+uint64_t tsc_khz(void)
+{
+	return 2000000;
+}
+
+uint32_t vmx_control_word(enum vmx_ctl ctl)
+{
+	return fake_control_words[ctl];
+}
+
+void vmx_flush_vpid(uint16_t vpid)
+{
+	(void)vpid;
+	fake_nr_invvpid++;
+}
+
+void vmcs_fail(uint32_t field, const char *access)
+{
+	(void)field;
+	(void)access;
+	abort();
+}

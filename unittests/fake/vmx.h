@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/* A vCPU in the fake VMCS, for the tests of exit handlers. */
+#pragma once
+#include "arch/vmxcpu.h"
+#include "vmm/vcpu.h"
+#include "vmm/vm.h"
+
+extern struct vm fake_vm;
+extern struct vcpu fake_vcpu;
+extern uint32_t fake_control_words[VMX_CTL_NR];
+extern unsigned int fake_nr_invvpid; /* flushes of the guest's TLB */
+
+/* A guest in 64-bit mode at CPL 0 with paging on, nothing pending; VMCS masks own everything. */
+void fake_vcpu_reset(void);

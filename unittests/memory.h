@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/* What tests of everything above the buddy share: cmocka, some RAM, and a leak counter. */
+#pragma once
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include "lib/bitops.h"
+#include "mm/buddy.h"
+
+/* Pages that are in use: what a test ends with equals what it began with. */
+static inline uint64_t memory_used(void)
+{
+	struct buddy_stats s;
+
+	buddy_get_stats(&s);
+	return s.total_pages - s.free_pages[SENSITIVE] - s.free_pages[GLOBAL] - s.free_pages[LOCAL];
+}
+
+/* A group setup: 64 MiB. */
+static inline int memory_setup(void **state)
+{
+	(void)state;
+	buddy_add(HPA(MiB(1)), HPA(MiB(65)));
+	return 0;
+}

@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * asi/switch.c under NMIs. Each operation runs once for each pair of points in it: at each of the
+ * two an NMI comes that does nothing, touches sensitive memory, or leaves by call. The second may hit
+ * the handler of the first (its page fault's IRET lets NMIs in again; a machine check needs no leave).
+ */
+#include "unittests/asi_switch.h"
+
+enum act { ACT_NOTHING, ACT_FAULT, ACT_CALL, ACT_NR };
+
+static struct {
+	unsigned int at[2]; /* points, counted from 0, where an NMI comes */
+	enum act act[2];
+	unsigned int now, taken;
+} nmis;
+
+/* As the stub in arch/x86/entry.S does, with trap_dispatch() in between. */
+static void nmi(enum act act)
+{
+	switch_point();
+	trap_depth++;
+	switch_point();
+	if (act == ACT_FAULT) {
+		trap_depth++;
+		switch_exit(ASI_BY_FAULT);
+		switch_point();
+		/* Nothing but the outermost return may go back: the touched memory stays there. */
+		assert_null(asi_curr);
+		trap_depth--;
+	} else if (act == ACT_CALL) {
+		asi_exit();
+		switch_point();
+		assert_null(asi_curr);
+	}
+	trap_depth--;
+	switch_point();
+	if (trap_depth == 0) {
+		asi_intr_exit();
+		if (act != ACT_NOTHING && asi_target) {
+			assert_int_equal(loaded_root(), asi_target->pt.root.v);
+			assert_true(fake_mmu_is_fresh());
+		}
+	}
+	switch_point();
+}
+
+static void point(void)
+{
+	unsigned int now = nmis.now++;
+
+	/* At any instruction at all. */
+	if (loaded_root() != hostmap_cr3())
+		assert_non_null(asi_curr);
+	for (unsigned int i = 0; i < ARRAY_SIZE(nmis.at); i++) {
+		if (now == nmis.at[i]) {
+			nmis.taken++;
+			nmi(nmis.act[i]);
+		}
+	}
+}
+
+/* What is tried, and in which state: @prepare runs without NMIs, then @run, then @check. */
+struct operation {
+	void (*prepare)(void);
+	void (*run)(void);
+	void (*check)(void);
+};
+
+/* False if @second lies behind the end of the operation. */
+static bool run_pair(const struct operation *op, unsigned int first, unsigned int second,
+		     unsigned int acts)
+{
+	op->prepare();
+	nmis.at[0] = first;
+	nmis.at[1] = second;
+	nmis.act[0] = acts % ACT_NR;
+	nmis.act[1] = acts / ACT_NR;
+	nmis.now = nmis.taken = 0;
+	fake_mmu_point = point;
+	op->run();
+	fake_mmu_point = NULL;
+	op->check();
+	return nmis.taken == 2;
+}
+
+static void run_operation(const struct operation *op, bool pcid, uint32_t victim)
+{
+	unsigned int runs = 0;
+
+	switch_reset(pcid, victim);
+	for (unsigned int acts = 0; acts < ACT_NR * ACT_NR; acts++) {
+		for (unsigned int first = 0;; first++) {
+			unsigned int second = first + 1;
+
+			for (;; second++, runs++) {
+				switch_reset(pcid, victim);
+				if (!run_pair(op, first, second, acts))
+					break;
+			}
+			if (second == first + 1)
+				break;
+		}
+	}
+	assert_true(runs > 9);
+}
+
+/* With and without PCIDs, and for each slot that could be the next to be taken. */
+static void run_everywhere(const struct operation *op)
+{
+	run_operation(op, false, 0);
+	for (uint32_t victim = 0; victim < SLOTS; victim++)
+		run_operation(op, true, victim);
+}
+
+static struct asi *a, *b;
+
+static void enter_a(void)
+{
+	asi_enter(a);
+}
+
+static void check_in_a(void)
+{
+	check_in(a);
+}
+
+static void prepare_out(void)
+{
+	a = domains[0];
+	b = domains[1];
+}
+
+static void prepare_again(void)
+{
+	prepare_out();
+	asi_enter(a);
+	asi_relax();
+	asi_exit();
+}
+
+static void prepare_relaxed(void)
+{
+	prepare_out();
+	asi_enter(a);
+	asi_relax();
+}
+
+static void prepare_tense(void)
+{
+	prepare_out();
+	asi_enter(a);
+}
+
+static void prepare_in_b(void)
+{
+	prepare_again();
+	asi_enter(b);
+	asi_relax();
+}
+
+static void prepare_stale(void)
+{
+	prepare_again();
+	fake_mmu_unmapped(a->pt.root);
+	asi_flush_local(a);
+}
+
+/* All slots are other domains', and up to date by the number that is @a's own. */
+static void prepare_evict(void)
+{
+	uint64_t gen = 0;
+
+	a = domains[SLOTS];
+	for (unsigned int i = 0; i <= SLOTS; i++)
+		gen = MAX(gen, domains[i]->tlb_gen);
+	for (unsigned int i = 0; i <= SLOTS; i++)
+		while (domains[i]->tlb_gen < gen)
+			asi_flush_local(domains[i]);
+	for (unsigned int i = 0; i < SLOTS; i++)
+		asi_enter(domains[i]);
+	asi_relax();
+	asi_exit();
+}
+
+/* After enter the CPU is in the domain, wherever it came from and whatever came in between. */
+static void test_enter(void **state)
+{
+	static void (*const from[])(void) = { prepare_out,   prepare_again, prepare_relaxed,
+					      prepare_tense, prepare_in_b,  prepare_stale };
+
+	(void)state;
+	for (unsigned int i = 0; i < ARRAY_SIZE(from); i++)
+		run_everywhere(&(struct operation){ from[i], enter_a, check_in_a });
+}
+
+/* The same where the domain has to take another's PCID. */
+static void test_enter_evicts(void **state)
+{
+	(void)state;
+	run_everywhere(&(struct operation){ prepare_evict, enter_a, check_in_a });
+}
+
+static void relax(void)
+{
+	asi_relax();
+}
+
+static void check_relaxed(void)
+{
+	assert_null(asi_target);
+	if (asi_curr)
+		assert_int_equal(loaded_root(), asi_curr->pt.root.v);
+	else
+		check_out();
+	assert_true(fake_mmu_is_fresh());
+}
+
+/* After relax nothing leads back; restricted or not, the words agree with CR3. */
+static void test_relax(void **state)
+{
+	(void)state;
+	run_everywhere(&(struct operation){ prepare_tense, relax, check_relaxed });
+	run_everywhere(&(struct operation){ prepare_relaxed, relax, check_relaxed });
+}
+
+static void leave(void)
+{
+	asi_exit();
+}
+
+static void check_left(void)
+{
+	check_out();
+	assert_null(asi_target);
+}
+
+/* After exit the CPU is out, from wherever. */
+static void test_exit(void **state)
+{
+	(void)state;
+	run_everywhere(&(struct operation){ prepare_relaxed, leave, check_left });
+	run_everywhere(&(struct operation){ prepare_in_b, leave, check_left });
+	run_everywhere(&(struct operation){ prepare_out, leave, check_left });
+}
+
+static void prepare_handler(void)
+{
+	prepare_tense();
+	trap_depth = 1;
+}
+
+static void check_left_in_handler(void)
+{
+	check_out();
+	assert_ptr_equal(asi_target, a);
+	trap_depth = 0;
+	asi_intr_exit();
+	check_in(a);
+}
+
+/* In a handler that interrupted a critical section, out means out until the handler returns. */
+static void test_exit_in_handler(void **state)
+{
+	(void)state;
+	run_everywhere(&(struct operation){ prepare_handler, leave, check_left_in_handler });
+}
+
+static void prepare_returning(void)
+{
+	prepare_handler();
+	asi_exit();
+	trap_depth = 0; /* decremented: what comes now may be outermost itself */
+}
+
+static void prepare_returning_stale(void)
+{
+	prepare_returning();
+	fake_mmu_unmapped(a->pt.root);
+	asi_flush_local(a);
+}
+
+/* An outermost return comes back to the target. */
+static void test_intr_exit(void **state)
+{
+	(void)state;
+	run_everywhere(&(struct operation){ prepare_returning, asi_intr_exit, check_in_a });
+	run_everywhere(&(struct operation){ prepare_returning_stale, asi_intr_exit, check_in_a });
+	run_everywhere(&(struct operation){ prepare_tense, asi_intr_exit, check_in_a });
+	run_everywhere(&(struct operation){ prepare_out, asi_intr_exit, check_left });
+}
+
+static void flush(void)
+{
+	fake_mmu_unmapped(a->pt.root);
+	asi_flush_local(a);
+}
+
+static void check_flushed(void)
+{
+	assert_true(fake_mmu_is_fresh());
+	asi_enter(a);
+	check_in(a);
+}
+
+/* After a flush no stale translation is in use, now or after the next enter. */
+static void test_flush_local(void **state)
+{
+	static void (*const from[])(void) = { prepare_out, prepare_again, prepare_relaxed,
+					      prepare_tense, prepare_in_b };
+
+	(void)state;
+	for (unsigned int i = 0; i < ARRAY_SIZE(from); i++)
+		run_everywhere(&(struct operation){ from[i], flush, check_flushed });
+}
+
+static void whole_exit(void)
+{
+	asi_enter(a);
+	asi_check_entry(a, asi_host_cr3()); /* the VM runs */
+	asi_relax();
+	switch_exit(ASI_BY_FAULT);
+	asi_enter(a);
+	asi_check_entry(a, asi_host_cr3());
+	asi_relax();
+}
+
+/* Two VM exits in a row, one of them served outside. */
+static void test_whole_exit(void **state)
+{
+	(void)state;
+	run_operation(&(struct operation){ prepare_in_b, whole_exit, check_relaxed }, true, 0);
+	run_operation(&(struct operation){ prepare_in_b, whole_exit, check_relaxed }, false, 0);
+	run_operation(&(struct operation){ prepare_evict, whole_exit, check_relaxed }, true, 5);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_enter),		cmocka_unit_test(test_enter_evicts),
+		cmocka_unit_test(test_relax),		cmocka_unit_test(test_exit),
+		cmocka_unit_test(test_exit_in_handler), cmocka_unit_test(test_intr_exit),
+		cmocka_unit_test(test_flush_local),	cmocka_unit_test(test_whole_exit),
+	};
+
+	return cmocka_run_group_tests(tests, switch_setup, switch_teardown);
+}

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: MIT */
+/* asi/switch.c: PCID slots, generations and flushes, against a TLB that knows what is stale. */
+#include "unittests/asi_switch.h"
+#include "unittests/seed.h"
+
+/* An unmapping is flushed at once if the domain is current, else once, by its next enter. */
+static void test_flush_local(void **state)
+{
+	struct asi *a = domains[0], *b = domains[1];
+
+	(void)state;
+	asi_enter(a);
+	check_log("F W1 ");
+	fake_mmu_unmapped(a->pt.root);
+	asi_flush_local(a);
+	check_log("F I1 ");
+	check_in(a);
+	assert_int_equal(asi_cpu_stats()->tlb_flushes, 1);
+	asi_relax();
+	asi_exit();
+	asi_enter(a);
+	check_log("N0 F N1 ");
+	asi_relax();
+	asi_exit();
+	check_log("N0 ");
+
+	for (unsigned int i = 0; i < 3; i++) {
+		fake_mmu_unmapped(a->pt.root);
+		asi_flush_local(a);
+		check_log("F ");
+	}
+	assert_int_equal(asi_cpu_stats()->tlb_flushes, 1);
+	asi_enter(a);
+	check_log("F W1 ");
+	check_in(a);
+	asi_relax();
+	asi_enter(b);
+	check_log("F W2 ");
+	asi_flush_local(a); /* another domain's: ours keeps its translations */
+	check_log("F ");
+	check_in(b);
+	asi_relax();
+	asi_exit();
+	asi_enter(b);
+	check_log("N0 F N2 ");
+	asi_enter(a);
+	check_log("F W1 ");
+	check_in(a);
+}
+
+/* More domains than slots: one loses its PCID, and whoever gets it drops what it held. */
+static void test_eviction(void **state)
+{
+	(void)state;
+	for (unsigned int i = 0; i < SLOTS; i++)
+		asi_enter(domains[i]);
+	check_log("F W1 F W2 F W3 F W4 F W5 F W6 ");
+	for (unsigned int i = 0; i < SLOTS; i++)
+		asi_enter(domains[i]);
+	check_log("F N1 F N2 F N3 F N4 F N5 F N6 ");
+	asi_enter(domains[SLOTS]);
+	check_log("F W1 ");
+	check_in(domains[SLOTS]);
+	asi_enter(domains[1]);
+	check_log("F N2 ");
+	asi_enter(domains[0]);
+	check_log("F W2 ");
+	check_in(domains[0]);
+	asi_enter(domains[SLOTS]);
+	check_log("F N1 ");
+	check_in(domains[SLOTS]);
+}
+
+/* A new domain in the memory of a dead one never meets the dead one's translations. */
+static void test_reborn(void **state)
+{
+	struct asi *a = domains[DOMAINS - 1], *dead;
+	uint64_t root;
+
+	(void)state;
+	for (unsigned int flushes = 0; flushes < 4; flushes++) {
+		dead = a;
+		root = a->pt.root.v;
+		asi_enter(a);
+		for (unsigned int i = 0; i < flushes; i++)
+			asi_flush_local(a);
+		asi_relax();
+		if (flushes % 2)
+			asi_exit();
+		switch_destroy(a);
+		check_out();
+		a = domains[DOMAINS - 1] = switch_create(DOMAINS - 1);
+		assert_ptr_equal(a, dead);
+		assert_int_equal(a->pt.root.v, root);
+		asi_enter(a);
+		check_in(a);
+		asi_relax();
+		asi_exit();
+	}
+}
+
+/* The same where another CPU's slots were not told: the generation alone must do. */
+static void test_reborn_generation(void **state)
+{
+	struct asi *a = domains[DOMAINS - 1];
+	struct slot remembered;
+
+	(void)state;
+	for (unsigned int flushes = 0; flushes < 4; flushes++) {
+		asi_enter(a);
+		for (unsigned int i = 0; i < flushes; i++)
+			asi_flush_local(a);
+		asi_relax();
+		asi_exit();
+		remembered = asi_slots[0];
+		switch_destroy(a);
+		a = domains[DOMAINS - 1] = switch_create(DOMAINS - 1);
+		asi_slots[0] = remembered;
+		assert_ptr_equal(a, remembered.asi);
+		asi_enter(a);
+		check_in(a);
+		asi_relax();
+		asi_exit();
+	}
+}
+
+/* Restricted tables mean that curr says so: at any point. */
+static void covered(void)
+{
+	if (loaded_root() != hostmap_cr3())
+		assert_non_null(asi_curr);
+}
+
+static void random_step(void)
+{
+	unsigned int i = (unsigned int)seed_below(DOMAINS);
+	struct asi *d = domains[i];
+
+	switch (seed_below(16)) {
+	case 0:
+		fake_mmu_unmapped(d->pt.root);
+		asi_flush_local(d);
+		break;
+	case 1:
+		asi_relax();
+		if (asi_curr != d && asi_target != d) {
+			switch_destroy(d);
+			domains[i] = switch_create(i);
+		}
+		break;
+	case 2:
+	case 3:
+		asi_relax();
+		asi_exit();
+		check_out();
+		break;
+	case 4:
+		asi_relax();
+		break;
+	case 5:
+		trap_depth = 1;
+		switch_exit(ASI_BY_FAULT);
+		check_out();
+		trap_depth = 0;
+		asi_intr_exit();
+		break;
+	default:
+		asi_enter(d);
+		check_in(d);
+	}
+	assert_true(fake_mmu_is_fresh());
+	assert_true(!asi_target || asi_curr == asi_target);
+	assert_int_equal(loaded_root(), asi_curr ? asi_curr->pt.root.v : hostmap_cr3());
+}
+
+/* Random use of more domains than slots, that come and go: what the TLB keeps is never stale. */
+static void test_random_walk(void **state)
+{
+	(void)state;
+	for (unsigned int pcid = 0; pcid < 2; pcid++) {
+		switch_reset(pcid, 0);
+		fake_mmu_point = covered;
+		for (unsigned int i = 0; i < 20000; i++)
+			random_step();
+		asi_relax();
+		asi_exit();
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(test_flush_local, fresh),
+		cmocka_unit_test_setup(test_eviction, fresh),
+		cmocka_unit_test_setup(test_reborn, fresh),
+		cmocka_unit_test_setup(test_reborn_generation, fresh),
+		cmocka_unit_test_setup(test_random_walk, fresh),
+	};
+
+	seed_start(61);
+	return cmocka_run_group_tests(tests, switch_setup, switch_teardown);
+}

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: MIT */
+/* boot/options.c and vmm/vmoptions.c: the two command lines. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <cmocka.h>
+#include "boot/options.h"
+#include "lib/errno.h"
+#include "lib/string.h"
+#include "vmm/vmoptions.h"
+
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+
+/* Each word sets its field and nothing else; the last of two wins; a leading path is no word. */
+static void test_hypervisor_words(void **state)
+{
+	static const struct {
+		const char *line;
+		bool asi, selftest, audit;
+		const char *console;
+	} cases[] = {
+		{ "", true, false, true, "" },
+		{ "asi=off", false, false, true, "" },
+		{ "selftest=on", true, true, true, "" },
+		{ "audit=off", true, false, false, "" },
+		{ "asi=off asi=on", true, false, true, "" },
+		{ "/boot/vestibule.elf console=com2 selftest=on", true, true, true, "com2" },
+		{ " \t console=0x2f8  audit=off ", true, false, false, "0x2f8" },
+	};
+	struct options o;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		options_parse(cases[i].line, &o);
+		assert_int_equal(o.nr_problems, 0);
+		assert_int_equal(o.asi, cases[i].asi);
+		assert_int_equal(o.selftest, cases[i].selftest);
+		assert_int_equal(o.audit, cases[i].audit);
+		assert_true(parse_is(o.console, cases[i].console));
+	}
+}
+
+/* A wrong word costs one line that names it, and the words around it still count. */
+static void test_hypervisor_problems(void **state)
+{
+	static const struct {
+		const char *word, *line;
+	} cases[] = {
+		{ "foo", "unknown option \"foo\" ignored" },
+		{ "asi", "unknown option \"asi\" ignored" },
+		{ "asi=strict", "asi=strict is not built yet, ignored" },
+		{ "asi=maybe", "option \"asi=maybe\" ignored: on and off are known" },
+		{ "audit=", "option \"audit=\" ignored: on and off are known" },
+		{ "not/first", "unknown option \"not/first\" ignored" },
+	};
+	struct options o;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		char line[128];
+
+		snprintf(line, sizeof(line), "audit=off %s selftest=on", cases[i].word);
+		options_parse(line, &o);
+		assert_int_equal(o.nr_problems, 1);
+		assert_string_equal(o.problems[0], cases[i].line);
+		assert_true(o.asi && o.selftest && !o.audit);
+	}
+}
+
+/* More problems than there is room for are summed up in the last line; long words are cut. */
+static void test_hypervisor_many_problems(void **state)
+{
+	char line[1024];
+	struct options o;
+
+	(void)state;
+	options_parse("1 2 3 4 5 6 7 8", &o);
+	assert_int_equal(o.nr_problems, 8);
+	assert_string_equal(o.problems[7], "unknown option \"8\" ignored");
+	options_parse("1 2 3 4 5 6 7 8 9 10", &o);
+	assert_int_equal(o.nr_problems, 8);
+	assert_string_equal(o.problems[6], "unknown option \"7\" ignored");
+	assert_string_equal(o.problems[7], "more options are wrong than are listed here");
+
+	memset(line, 'y', sizeof(line) - 1);
+	line[sizeof(line) - 1] = '\0';
+	options_parse(line, &o);
+	assert_int_equal(strlen(o.problems[0]), OPTIONS_PROBLEM_LEN - 1);
+}
+
+/* A guest's words set their fields; what stands behind "--" is the guest's, unread. */
+static void test_guest_words(void **state)
+{
+	static const struct {
+		const char *line;
+		struct vm_options want;
+	} cases[] = {
+		{ "", { "", 64, 1, true, VM_DOMAIN_VM, 0, "" } },
+		{ "name=cpuid", { "cpuid", 64, 1, true, VM_DOMAIN_VM, 0, "" } },
+		{ "/g/x.elf name=a.b_c-9 mem=128", { "a.b_c-9", 128, 1, true, 0, 0, "" } },
+		{ "mem=0x40 cpus=1 asi=off domain=vm", { "", 64, 1, false, 0, 0, "" } },
+		{ "limit=2500 mem=1", { "", 1, 1, true, 0, 2500, "" } },
+		{ "mem=8388608", { "", 8388608, 1, true, 0, 0, "" } },
+		{ "name=x -- a b  name=y --", { "x", 64, 1, true, 0, 0, "a b  name=y --" } },
+		{ "--", { "", 64, 1, true, 0, 0, "" } },
+		{ "-- ", { "", 64, 1, true, 0, 0, "" } },
+		{ "x/y -- z", { "", 64, 1, true, 0, 0, "z" } },
+		{ "name=0123456789012345678901234567890",
+		  { "0123456789012345678901234567890", 64, 1, true, 0, 0, "" } },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		const struct vm_options *want = &cases[i].want;
+		struct vm_options o;
+		char why[96];
+
+		assert_int_equal(vm_options_parse(cases[i].line, &o, why, sizeof(why)), 0);
+		assert_string_equal(o.name, want->name);
+		assert_int_equal(o.mem_mib, want->mem_mib);
+		assert_int_equal(o.cpus, want->cpus);
+		assert_int_equal(o.asi, want->asi);
+		assert_int_equal(o.domain, want->domain);
+		assert_int_equal(o.limit_ms, want->limit_ms);
+		assert_string_equal(o.args, want->args);
+	}
+}
+
+/* Every wrong word of a guest is refused, with a line that begins with the word. */
+static void test_guest_problems(void **state)
+{
+	static const char *const words[] = {
+		"foo",
+		"mem",
+		"mem=",
+		"mem=abc",
+		"mem=-1",
+		"mem=0",
+		"mem=64M",
+		"mem=8388609",
+		"mem=17592186044416",
+		"mem=18446744073709551616",
+		"cpus=0",
+		"cpus=2",
+		"cpus=4294967297",
+		"cpus=x",
+		"asi=strict",
+		"asi=",
+		"domain=vcpu",
+		"domain=x",
+		"name=",
+		"name=01234567890123456789012345678901",
+		"name=a\"b",
+		"name=a/b",
+		"name=a\x80",
+		"limit=1s",
+		"initrd=x",
+		"second/path",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(words); i++) {
+		struct vm_options o;
+		char why[128], line[128];
+
+		snprintf(line, sizeof(line), "mem=32 %s -- args", words[i]);
+		assert_int_equal(vm_options_parse(line, &o, why, sizeof(why)), -EINVAL);
+		assert_int_equal(strncmp(why, words[i], strlen(words[i])), 0);
+		assert_int_equal(strncmp(why + strlen(words[i]), ": ", 2), 0);
+		/* A small buffer cuts the line and is not overrun. */
+		assert_int_equal(vm_options_parse(line, &o, why, 4), -EINVAL);
+		assert_int_equal(strlen(why), 3);
+	}
+}
+
+/* The two answers that people will meet read exactly so. */
+static void test_guest_problem_text(void **state)
+{
+	struct vm_options o;
+	char why[128];
+
+	(void)state;
+	assert_int_equal(vm_options_parse("cpus=2", &o, why, sizeof(why)), -EINVAL);
+	assert_string_equal(why, "cpus=2: this build has one vCPU per VM");
+	assert_int_equal(vm_options_parse("domain=vcpu", &o, why, sizeof(why)), -EINVAL);
+	assert_string_equal(why, "domain=vcpu: not built yet");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_hypervisor_words),
+		cmocka_unit_test(test_hypervisor_problems),
+		cmocka_unit_test(test_hypervisor_many_problems),
+		cmocka_unit_test(test_guest_words),
+		cmocka_unit_test(test_guest_problems),
+		cmocka_unit_test(test_guest_problem_text),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+/* vmm/stats.c: quantiles of the histogram against sorted samples. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+#include "arch/vmx.h"
+#include "unittests/seed.h"
+#include "vmm/stats.h"
+
+#define SAMPLES 5000
+
+static struct vcpu_stats stats;
+static uint64_t sample[SAMPLES];
+
+static int compare(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* The value that permille of the sorted samples do not exceed. */
+static uint64_t exact(size_t n, unsigned int permille)
+{
+	size_t rank = (n * permille + 999) / 1000;
+
+	return sample[rank ? rank - 1 : 0];
+}
+
+static void check(size_t n)
+{
+	const struct exit_stats *e = &stats.exits[EXIT_REASON_CPUID];
+
+	qsort(sample, n, sizeof(sample[0]), compare);
+	assert_int_equal(e->count, n);
+	assert_int_equal(e->min, sample[0]);
+	assert_int_equal(e->max, sample[n - 1]);
+	for (unsigned int permille = 0; permille <= 1000; permille += 5) {
+		uint64_t want = exact(n, permille),
+			 got = stats_quantile(&stats, EXIT_REASON_CPUID, permille);
+
+		/* Exact below 64, else the upper edge of a bucket a 32nd of an octave wide. */
+		assert_true(got >= want);
+		assert_true(got <= want + (want < 64 ? 0 : want / 32));
+	}
+}
+
+/* Sets of every size of number, of small and large range; 64 samples up to all of them. */
+static void test_quantiles(void **state)
+{
+	(void)state;
+	seed_start(20240607);
+	for (unsigned int bits = 1; bits <= 32; bits++) {
+		size_t n = 1 + seed_below(SAMPLES);
+		uint64_t sum = 0;
+
+		memset(&stats, 0, sizeof(stats));
+		stats_init(&stats);
+		for (size_t i = 0; i < n; i++) {
+			sample[i] = seed_below(1UL << (1 + seed_below(bits)));
+			if (sample[i] > 0xffffffff)
+				sample[i] = 0xffffffff;
+			sum += sample[i];
+			stats_note(&stats, EXIT_REASON_CPUID, sample[i], i % 3 == 0);
+		}
+		assert_int_equal(stats.exits[EXIT_REASON_CPUID].sum, sum);
+		assert_int_equal(stats.exits[EXIT_REASON_CPUID].restricted, (n + 2) / 3);
+		check(n);
+	}
+}
+
+/* Each power of two and its neighbours, alone: the quantile is the value itself. */
+static void test_single_values(void **state)
+{
+	(void)state;
+	for (unsigned int bit = 0; bit < 64; bit++) {
+		for (int around = -1; around <= 1; around++) {
+			uint64_t value = (1UL << bit) + (uint64_t)around;
+
+			memset(&stats, 0, sizeof(stats));
+			stats_init(&stats);
+			stats_note(&stats, EXIT_REASON_CPUID, value, true);
+			assert_int_equal(stats_quantile(&stats, EXIT_REASON_CPUID, 500), value);
+		}
+	}
+}
+
+/* Reasons without a number of their own fall together; all of them have a name. */
+static void test_reasons(void **state)
+{
+	(void)state;
+	memset(&stats, 0, sizeof(stats));
+	stats_init(&stats);
+	stats_note(&stats, 69, 1, false);
+	stats_note(&stats, 70, 1, false);
+	stats_note(&stats, 0xffff, 1, false);
+	assert_int_equal(stats.exits[69].count, 3);
+	assert_string_equal(stats_reason_name(EXIT_REASON_CPUID), "CPUID");
+	assert_string_equal(stats_reason_name(EXIT_REASON_EPT_VIOLATION), "EPT_VIOLATION");
+	assert_string_equal(stats_reason_name(35), "RESERVED");
+	assert_string_equal(stats_reason_name(70), "RESERVED");
+	for (uint32_t r = 0; r < EXIT_REASON_NR; r++)
+		assert_true(strlen(stats_reason_name(r)) <= 19);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_quantiles),
+		cmocka_unit_test(test_single_values),
+		cmocka_unit_test(test_reasons),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

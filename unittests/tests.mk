@@ -1,0 +1,110 @@
+
+UNIT_TESTS += image
+test_image_SRCS := vmm/multiboot.c vmm/image_place.c vmm/mbi.c lib/fmt.c
+
+UNIT_TESTS += image_place
+test_image_place_SRCS := vmm/image_place.c vmm/mbi.c lib/fmt.c
+
+UNIT_TESTS += decode
+test_decode_SRCS := vmm/decode.c
+
+UNIT_TESTS += decode_capstone
+test_decode_capstone_SRCS := vmm/decode.c
+test_decode_capstone_LIBS := -lcapstone
+
+UNIT_TESTS += string
+test_string_SRCS :=
+
+UNIT_TESTS += fmt
+test_fmt_SRCS := lib/fmt.c lib/log.c lib/json.c
+
+UNIT_TESTS += parse
+test_parse_SRCS := lib/parse.c
+
+UNIT_TESTS += options
+test_options_SRCS := boot/options.c vmm/vmoptions.c lib/parse.c lib/fmt.c
+
+# lib/panic.c and lib/string.c are included by the tests of symbol and string themselves.
+UNIT_TESTS += symbol
+test_symbol_SRCS := lib/symbol.c lib/json.c lib/log.c lib/fmt.c
+
+UNIT_TESTS += bootinfo
+test_bootinfo_SRCS := boot/bootinfo.c
+
+UNIT_TESTS += acpi
+test_acpi_SRCS := drivers/acpi.c lib/log.c lib/fmt.c
+
+# mm/memmap.c and mm/vmalloc.c are included by their tests.
+UNIT_TESTS += memmap
+test_memmap_SRCS := unittests/fake/cpu.c
+
+UNIT_TESTS += buddy
+test_buddy_SRCS := mm/buddy.c unittests/fake/cpu.c unittests/fake/ram.c unittests/fake/pageblock.c
+
+UNIT_TESTS += buddy_walk
+test_buddy_walk_SRCS := $(test_buddy_SRCS)
+
+UNIT_TESTS += slab
+test_slab_SRCS := mm/slab.c mm/memmap.c $(test_buddy_SRCS)
+
+UNIT_TESTS += vmalloc
+test_vmalloc_SRCS := unittests/fake/hostmap.c $(test_buddy_SRCS)
+
+# Exit handlers, on the fake VMCS of unittests/fake/vmx.c.
+FAKE_VCPU_SRCS := unittests/fake/vmx.c unittests/fake/cpu.c vmm/inject.c vmm/exit_event.c
+
+UNIT_TESTS += inject
+test_inject_SRCS := unittests/fake/vmx.c unittests/fake/cpu.c vmm/inject.c
+
+UNIT_TESTS += stats
+test_stats_SRCS := vmm/stats.c
+
+UNIT_TESTS += exit_msr
+test_exit_msr_SRCS := $(FAKE_VCPU_SRCS) vmm/exit_msr.c
+
+UNIT_TESTS += exit_cpuid
+test_exit_cpuid_SRCS := $(FAKE_VCPU_SRCS) vmm/exit_cpuid.c
+
+UNIT_TESTS += exit_cr
+test_exit_cr_SRCS := $(FAKE_VCPU_SRCS) vmm/exit_cr.c
+
+UNIT_TESTS += exit_io
+test_exit_io_SRCS := $(FAKE_VCPU_SRCS) vmm/exit_io.c vmm/com1.c vmm/linear.c lib/log.c lib/fmt.c
+
+UNIT_TESTS += exit_ept
+test_exit_ept_SRCS := $(FAKE_VCPU_SRCS) vmm/exit_ept.c vmm/linear.c vmm/decode.c
+
+UNIT_TESTS += vmx_ctls
+test_vmx_ctls_SRCS := arch/x86/vmxctls.c
+
+UNIT_TESTS += guestwalk
+test_guestwalk_SRCS := vmm/guestwalk.c
+
+UNIT_TESTS += exit_event
+test_exit_event_SRCS := $(FAKE_VCPU_SRCS)
+
+UNIT_TESTS += ptable
+test_ptable_SRCS := mm/ptable.c mm/memmap.c $(test_buddy_SRCS)
+
+UNIT_TESTS += ptable_walk
+test_ptable_walk_SRCS := $(test_ptable_SRCS)
+
+# asi/switch.c is included by these three themselves, with a point for an NMI before each access.
+UNIT_TESTS += asi_switch
+test_asi_switch_SRCS := asi/domain.c asi/map.c mm/ptable.c mm/buddy.c mm/memmap.c mm/slab.c \
+	unittests/fake/cpu.c unittests/fake/ram.c unittests/fake/machine.c unittests/fake/mmu.c
+
+UNIT_TESTS += asi_tlb
+test_asi_tlb_SRCS := $(test_asi_switch_SRCS)
+
+UNIT_TESTS += asi_nmi
+test_asi_nmi_SRCS := $(test_asi_switch_SRCS)
+
+UNIT_TESTS += asi_fault
+test_asi_fault_SRCS := asi/fault.c asi/switch.c lib/log.c lib/fmt.c $(test_asi_switch_SRCS)
+
+UNIT_TESTS += asi_map
+test_asi_map_SRCS := asi/audit.c asi/switch.c lib/log.c lib/fmt.c $(test_asi_switch_SRCS)
+
+UNIT_TESTS += asi_audit
+test_asi_audit_SRCS := $(test_asi_map_SRCS)
