@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: MIT
+# Vestibule. "make help" lists the targets; the lists of sources are the table of contents.
+
+B  := build
+CC := gcc
+LD := ld
+HOSTCC := gcc
+V ?= 0
+Q := $(if $(filter 1,$(V)),,@)
+DEBUG ?= 0
+
+# Layers, left to right: each may include itself and what stands above it.
+SRCS := \
+	lib/string.c lib/fmt.c lib/parse.c lib/json.c lib/log.c lib/symbol.c lib/panic.c \
+	arch/x86/cpu.c arch/x86/percpu.c arch/x86/gdt.c arch/x86/idt.c arch/x86/trap.c arch/x86/tlb.c \
+	arch/x86/apic.c arch/x86/tsc.c arch/x86/fpu.c arch/x86/vmxctls.c arch/x86/vmx.c \
+	mm/memmap.c mm/ptable.c mm/hostmap.c mm/metadata.c mm/buddy.c mm/slab.c mm/vmalloc.c \
+	asi/domain.c asi/map.c asi/switch.c asi/fault.c asi/audit.c \
+	drivers/uart16550.c drivers/console.c drivers/exitdev.c drivers/acpi.c \
+	vmm/vmoptions.c vmm/multiboot.c vmm/image_place.c vmm/mbi.c vmm/loader.c vmm/guestwalk.c vmm/guestmem.c vmm/ept.c \
+	vmm/vmcs.c vmm/vm.c vmm/vcpu.c vmm/run.c vmm/schedule.c vmm/inject.c vmm/decode.c \
+	vmm/com1.c vmm/linear.c vmm/exit_cpuid.c vmm/exit_msr.c vmm/exit_io.c vmm/exit_cr.c vmm/exit_insn.c \
+	vmm/exit_hypercall.c vmm/exit_event.c vmm/exit_ept.c vmm/stats.c vmm/report.c \
+	boot/bootinfo.c boot/options.c boot/selftest.c boot/guests.c boot/main.c
+ASMS := boot/start.S arch/x86/entry.S arch/x86/vmx_run.S
+
+# -mgeneral-regs-only: guests' FPU state stays in the registers while handlers run.
+# -fno-jump-tables: no indirect jump in a program about speculation.
+CFLAGS := -std=gnu11 -O2 -g -ffreestanding -fno-omit-frame-pointer -mno-red-zone -mgeneral-regs-only \
+	-mcmodel=kernel -fno-pic -fno-pie -fno-stack-protector -fno-jump-tables -fno-common \
+	-fno-strict-aliasing -fno-asynchronous-unwind-tables -fcf-protection=none -DDEBUG=$(DEBUG) \
+	-Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla -Werror \
+	-Iarch/x86/include -I. -MMD -MP
+LDFLAGS := -static -nostdlib -z max-page-size=4096 --no-warn-rwx-segments --build-id=none
+
+OBJS := $(SRCS:%=$B/obj/%.o) $(ASMS:%=$B/obj/%.o)
+IMAGE := $B/vestibule.elf
+
+.PHONY: all run test bench check unittests gdb clang format clean deps help
+.DELETE_ON_ERROR:
+
+all: $(IMAGE) $B/vestibule.iso guests ## the image, its ISO and the test guests
+
+help: ## this list
+	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
+
+deps: ## installs the Debian packages that are missing
+	$Qscripts/deps
+
+run: deps ## boots the demo guests and prints the table of exit rates
+	$Q$(MAKE) --no-print-directory all
+	$Qscripts/run $(DEMO)
+
+DEMO := --guest $B/guests/hello.elf:world --guest $B/guests/exits.elf:n=2000 \
+	--guest $B/guests/ept-touch.elf --guest $B/guests/xsave.elf
+
+test: deps ## unit tests, checks, guests in Bochs, UEFI in QEMU
+	$Q$(MAKE) --no-print-directory all unittests clang
+	$Qscripts/test
+
+bench: deps ## exit costs with asi=on and asi=off, side by side
+	$Q$(MAKE) --no-print-directory all
+	$Qscripts/bench
+
+check: $(IMAGE) ## layers, headers, sizes, format, image
+	$Qscripts/test --only '^check'
+
+gdb: all ## boots under QEMU (UEFI, no VMX) and waits for gdb on port 1234
+	$Qscripts/run --machine qemu-uefi --gdb --timeout 86400
+
+# The image: linked twice, so that the symbol table of the first link stands behind everything else
+# in the second and moves nothing.
+$(IMAGE): $(OBJS) $B/linker.ld scripts/mksyms
+	@echo "  LINK    $@"
+	$Qscripts/mksyms - $B/symbols0.S && $(CC) -c -o $B/symbols0.o $B/symbols0.S
+	$Q$(LD) $(LDFLAGS) -T $B/linker.ld -o $B/pass1.elf $(OBJS) $B/symbols0.o
+	$Qscripts/mksyms $B/pass1.elf $B/symbols1.S && $(CC) -c -o $B/symbols1.o $B/symbols1.S
+	$Q$(LD) $(LDFLAGS) -T $B/linker.ld -o $@ -Map $B/vestibule.map $(OBJS) $B/symbols1.o
+	$Qscripts/check_elf $@ asi/nonsensitive.list || { mv $@ $@.refused; false; }
+
+$B/linker.ld: linker.ld arch/x86/include/arch/layout.h
+	@mkdir -p $(@D)
+	$Q$(CC) -E -P -x c -D__ASSEMBLER__ -Iarch/x86/include $< -o $@
+
+$B/vestibule.iso: $(IMAGE) scripts/mkiso
+	@echo "  ISO     $@"
+	$Qscripts/mkiso $< $@
+
+$B/obj/%.c.o: %.c Makefile
+	@mkdir -p $(@D)
+	@echo "  CC      $<"
+	$Q$(CC) $(CFLAGS) -c -o $@ $<
+
+$B/obj/%.S.o: %.S Makefile
+	@mkdir -p $(@D)
+	@echo "  AS      $<"
+	$Q$(CC) -Iarch/x86/include -I. -MMD -MP -c -o $@ $<
+
+# The same sources through clang: warnings only, nothing is linked.
+clang: $(SRCS:%=$B/clang/%.o) ## compiles the image's sources with clang too
+
+$B/clang/%.c.o: %.c Makefile
+	@mkdir -p $(@D)
+	$Qclang $(CFLAGS) -c -o $@ $<
+
+include guest-tests/guests.mk
+include unittests/tests.mk
+
+HOST_CFLAGS := -std=gnu11 -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -Wall -Wextra \
+	-Werror -Iunittests/fake -Iarch/x86/include -I. -MMD -MP
+
+unittests: $(UNIT_TESTS:%=$B/unittests/test_%) ## the host unit tests (cmocka, ASan, UBSan)
+
+define unit_test
+$B/unittests/test_$1: unittests/test_$1.c $$(test_$1_SRCS) Makefile unittests/tests.mk
+	@mkdir -p $$(@D)
+	@echo "  HOSTCC  $$@"
+	$$Q$$(HOSTCC) $$(HOST_CFLAGS) -MF $$@.d -o $$@ $$(filter %.c,$$^) -lcmocka $$(test_$1_LIBS)
+endef
+$(foreach t,$(UNIT_TESTS),$(eval $(call unit_test,$t)))
+
+format: ## clang-format over the tree
+	$Qclang-format -i $$(git ls-files '*.c' '*.h')
+
+clean: ## removes build/
+	rm -rf $B
+
+-include $(OBJS:.o=.d) $(wildcard $B/unittests/*.d)
