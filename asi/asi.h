@@ -28,6 +28,7 @@
 #include <stdint.h>
 #include "arch/insn.h"
 #include "arch/percpu.h"
+#include "arch/regs.h"
 #include "arch/trap.h"
 #include "lib/assert.h"
 #include "mm/class.h"
@@ -82,7 +83,7 @@ void asi_switch(struct asi *asi);
 
 /*
  * Interrupts off, not inside a critical section of another domain. True if the CPU was in @asi's space
- * already: it has not left since the last enter.
+ * already: nothing has left since the last enter (an NMI that did has been undone at its return).
  */
 static inline bool asi_enter(struct asi *asi)
 {
@@ -119,14 +120,17 @@ static inline uint64_t asi_host_cr3(void)
 
 /*
  * Panics unless a VM entry is right now legal for @asi: curr = target = @asi, depth 0,
- * interrupts off, CR3 = @host_cr3, no flush owed. The one choke point before every entry.
+ * interrupts off, CR3 = @host_cr3 and @asi's root, no flush owed. The one choke point before every entry.
  */
 static inline void asi_check_entry(const struct asi *asi, uint64_t host_cr3)
 {
 	ASSERT(this_cpu(asi_curr) == asi && this_cpu(asi_target) == asi);
 	ASSERT(read_cr3() == host_cr3);
 	ASSERT(this_cpu(trap_depth) == 0 && !irqs_enabled());
-	ASSERT(!asi || this_cpu(asi_cr3_gen) == asi->tlb_gen);
+	if (!asi)
+		return;
+	ASSERT((host_cr3 ^ asi->pt.root.v) <= CR3_PCID_MASK);
+	ASSERT(this_cpu(asi_cr3_gen) == asi->tlb_gen);
 }
 
 /* The domain's number as the self page has it; 0 = unrestricted. Asks the MMU. */

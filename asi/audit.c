@@ -94,7 +94,9 @@ static const char *region_rule(struct walk_state *s, const struct pt_leaf *leaf)
 		return NULL;
 	}
 	if (in_region(leaf, SELF_PAGE, PAGE_SIZE))
-		return NULL;
+		return leaf->hpa.v == hva_to_hpa(s->asi->self).v
+			       ? NULL
+			       : "a self page that is not its own";
 	if (leaf->va >= IMAGE_BASE) {
 		sum->image += leaf->size;
 		return in_image_window(leaf) ? NULL
@@ -106,18 +108,20 @@ static const char *region_rule(struct walk_state *s, const struct pt_leaf *leaf)
 /* Subset of the unrestricted space: the same frame, no right more. The self page alone differs. */
 static const char *subset_rule(const struct pt_leaf *leaf)
 {
-	struct pt_walk host = ptable_walk(hostmap_ptable(), leaf->va);
-	struct pt_walk end = ptable_walk(hostmap_ptable(), leaf->va + leaf->size - 1);
+	/* The unrestricted space may have smaller leaves here; a larger one ends the loop. */
+	for (uint64_t at = 0, size; at < leaf->size; at += size) {
+		struct pt_walk host = ptable_walk(hostmap_ptable(), leaf->va + at);
 
-	if (!host.present || !end.present)
-		return "absent in the unrestricted space";
-	if (leaf->va != SELF_PAGE &&
-	    (host.hpa.v != leaf->hpa.v || end.hpa.v != leaf->hpa.v + leaf->size - 1))
-		return "another frame than in the unrestricted space";
-	if (leaf->rights & PTE_W && !(host.rights & PTE_W))
-		return "writable, but not in the unrestricted space";
-	if (!(leaf->rights & PTE_NX) && host.rights & PTE_NX)
-		return "executable, but not in the unrestricted space";
+		size = pt_level_size(host.level);
+		if (!host.present)
+			return "absent in the unrestricted space";
+		if (leaf->va != SELF_PAGE && host.hpa.v != leaf->hpa.v + at)
+			return "another frame than in the unrestricted space";
+		if (leaf->rights & PTE_W && !(host.rights & PTE_W))
+			return "writable, but not in the unrestricted space";
+		if (!(leaf->rights & PTE_NX) && host.rights & PTE_NX)
+			return "executable, but not in the unrestricted space";
+	}
 	return NULL;
 }
 

@@ -73,7 +73,7 @@ void asi_destroy(struct asi *asi)
 		return;
 	if (asi_current() == asi)
 		asi_exit();
-	ASSERT(asi->owner->pool.nr_pages == 0);
+	ASSERT(this_cpu(asi_target) != asi && asi->owner->pool.nr_pages == 0);
 	switch_forget(asi);
 	if (asi->tlb_gen >= next_gen)
 		next_gen = asi->tlb_gen + 1;

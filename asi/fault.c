@@ -16,7 +16,7 @@
 /* What a walk of present mappings can never mend. */
 #define PF_FATAL (PF_USER | PF_RSVD | PF_PK | PF_SS | PF_SGX)
 
-static __percpu uint64_t fault_rip, fault_cr2;
+static __percpu uint64_t fault_rip, fault_cr2, fault_enters;
 static __percpu uint32_t fault_repeats;
 static __nonsensitive struct asi_crossing crossings[CROSSING_ROWS];
 static __nonsensitive unsigned int nr_crossings;
@@ -61,7 +61,11 @@ static void print_walk(const char *name, const struct pt_walk *w)
 
 static bool no_progress(uint64_t rip, uint64_t cr2)
 {
-	if (this_cpu(fault_rip) != rip || this_cpu(fault_cr2) != cr2) {
+	uint64_t enters = asi_cpu_stats()->enters; /* another exit is progress */
+
+	if (this_cpu(fault_rip) != rip || this_cpu(fault_cr2) != cr2 ||
+	    this_cpu(fault_enters) != enters) {
+		this_cpu(fault_enters) = enters;
 		this_cpu(fault_rip) = rip;
 		this_cpu(fault_cr2) = cr2;
 		this_cpu(fault_repeats) = 0;

@@ -61,19 +61,25 @@ uint64_t asi_crossings(void)
 	return this_cpu(asi_stats).exits[ASI_BY_FAULT] + this_cpu(asi_stats).exits[ASI_BY_CALL];
 }
 
-/* The number of @asi's slot on this CPU; without one, a victim's, which then owes a flush. */
+/*
+ * The number of @asi's slot on this CPU; without one it takes a victim's, which then owes a flush. An
+ * NMI may need the same at any point: it never finds @asi in a slot that owes none, and if both
+ * have taken one, then both use the lower.
+ */
 static uint32_t slot_find(const struct asi *asi)
 {
-	uint32_t i;
+	for (;;) {
+		uint32_t i;
 
-	for (i = 0; i < SLOTS; i++)
-		if (this_cpu(asi_slots[i]).asi == asi)
-			return i;
-	i = this_cpu(asi_victim_slot);
-	this_cpu(asi_victim_slot) = (i + 1) % SLOTS;
-	this_cpu(asi_slots[i]).asi = asi;
-	this_cpu(asi_slots[i]).gen = 0; /* no domain's generation is 0: flushed when loaded */
-	return i;
+		for (i = 0; i < SLOTS; i++)
+			if (this_cpu(asi_slots[i]).asi == asi)
+				return i;
+		i = this_cpu(asi_victim_slot);
+		this_cpu(asi_slots[i]).gen = 0; /* no domain's generation: flushed when loaded */
+		barrier();
+		this_cpu(asi_slots[i]).asi = asi;
+		this_cpu(asi_victim_slot) = (i + 1) % SLOTS;
+	}
 }
 
 static uint64_t restricted_cr3(const struct asi *asi, uint32_t slot)
@@ -139,6 +145,8 @@ void switch_exit(enum asi_cause cause)
 
 void asi_exit(void)
 {
+	/* In a critical section the next interrupt would undo it. */
+	ASSERT(!this_cpu(asi_target) || this_cpu(trap_depth));
 	switch_exit(ASI_BY_CALL);
 }
 
@@ -163,7 +171,8 @@ void asi_intr_exit(void)
 
 void asi_flush_local(struct asi *asi)
 {
-	__atomic_fetch_add(&asi->tlb_gen, 1, __ATOMIC_SEQ_CST);
+	uint64_t gen = __atomic_add_fetch(&asi->tlb_gen, 1, __ATOMIC_SEQ_CST);
+
 	memory_fence();
 	if (this_cpu(asi_curr) != asi)
 		return; /* its slot is behind: flushed when loaded */
@@ -171,7 +180,8 @@ void asi_flush_local(struct asi *asi)
 		if (this_cpu(asi_slots[i]).asi != asi)
 			continue;
 		tlb_flush_pcid(tlb_has_pcid() ? i + 1 : 0);
-		this_cpu(asi_slots[i]).gen = this_cpu(asi_cr3_gen) = asi->tlb_gen;
+		/* As of before the flush: whoever unmaps meanwhile makes us flush again. */
+		this_cpu(asi_slots[i]).gen = this_cpu(asi_cr3_gen) = gen;
 		this_cpu(asi_stats).tlb_flushes++;
 	}
 }

@@ -183,6 +183,7 @@ void ptable_map(struct ptable *pt, uint64_t va, hpa_t hpa, uint64_t len, unsigne
 	uint64_t size = pt_level_size(level), flags = leaf_flags(pt->format, level, prot);
 
 	ASSERT(IS_ALIGNED(va, size) && IS_ALIGNED(hpa.v, size) && IS_ALIGNED(len, size));
+	ASSERT(prot & PROT_R); /* without it an EPT entry would be absent, with a frame in it */
 	for (uint64_t done = 0; done < len; done += size) {
 		uint64_t *entry = find_entry(pt, va + done, level);
 
