@@ -42,7 +42,7 @@ struct asi {
 	struct ptable pt; /* the restricted tables */
 	struct self_page *self;
 	bool has_root, shares; /* how far map_create came */
-	uint64_t tlb_gen;      /* grows with each unmapping in this domain */
+	uint64_t tlb_gen;      /* new with each unmapping here; no two domains ever have the same */
 };
 
 /* Why a crossing happened. */
@@ -50,8 +50,8 @@ enum asi_cause { ASI_BY_FAULT, ASI_BY_CALL, ASI_CAUSE_NR };
 
 /* Counters of one CPU (nonsensitive; they hold no guest data). */
 struct asi_stats {
-	uint64_t enters;   /* asi_enter calls */
-	uint64_t switches; /* of them: those that had to switch; the rest were there already */
+	uint64_t enters;   /* into a restricted space: asi_enter calls that had to switch */
+	uint64_t reenters; /* the same by the return of a handler that had left */
 	uint64_t exits[ASI_CAUSE_NR]; /* crossings to the unrestricted space */
 	uint64_t cr3_flush;	      /* CR3 writes that dropped translations */
 	uint64_t cr3_noflush;	      /* CR3 writes that kept them */
@@ -91,7 +91,6 @@ static inline bool asi_enter(struct asi *asi)
 		return false;
 	this_cpu(asi_target) = asi;
 	barrier();
-	this_cpu(asi_stats).enters++;
 	if (likely(this_cpu(asi_curr) == asi))
 		return true;
 	asi_switch(asi);
@@ -120,7 +119,8 @@ static inline uint64_t asi_host_cr3(void)
 
 /*
  * Panics unless a VM entry is right now legal for @asi: curr = target = @asi, depth 0,
- * interrupts off, CR3 = @host_cr3 and @asi's root, no flush owed. The one choke point before every entry.
+ * interrupts off, CR3 = @host_cr3, no flush owed. The one choke point before every entry. Generations
+ * are unique over all domains, so equal ones also say that CR3 was loaded for @asi.
  */
 static inline void asi_check_entry(const struct asi *asi, uint64_t host_cr3)
 {
@@ -129,7 +129,6 @@ static inline void asi_check_entry(const struct asi *asi, uint64_t host_cr3)
 	ASSERT(this_cpu(trap_depth) == 0 && !irqs_enabled());
 	if (!asi)
 		return;
-	ASSERT((host_cr3 ^ asi->pt.root.v) <= CR3_PCID_MASK);
 	ASSERT(this_cpu(asi_cr3_gen) == asi->tlb_gen);
 }
 

@@ -11,12 +11,6 @@
 /* GLOBAL: asi_enter reads the next domain while in another one; addresses of tables, no secrets. */
 static __nonsensitive struct slab_cache asi_cache;
 
-/*
- * Start value of each domain's TLB generation. It only grows over all domains, so that a PCID slot that
- * still remembers a dead one can never look up to date.
- */
-static uint64_t next_gen = 1;
-
 /* The unrestricted side of the self page says 0 = no domain. */
 static int map_host_self(void)
 {
@@ -55,7 +49,7 @@ int asi_create(struct mem_owner *owner, struct asi **out)
 	if (!asi)
 		return -ENOMEM;
 	asi->owner = owner;
-	asi->tlb_gen = next_gen++;
+	asi->tlb_gen = switch_next_gen();
 	err = map_create(asi);
 	if (err) {
 		map_destroy(asi);
@@ -75,8 +69,6 @@ void asi_destroy(struct asi *asi)
 		asi_exit();
 	ASSERT(this_cpu(asi_target) != asi && asi->owner->pool.nr_pages == 0);
 	switch_forget(asi);
-	if (asi->tlb_gen >= next_gen)
-		next_gen = asi->tlb_gen + 1;
 	asi_by_owner[asi->owner->id] = NULL;
 	map_destroy(asi);
 	slab_free(&asi_cache, asi);

@@ -24,6 +24,8 @@ void map_destroy(struct asi *asi);
 void switch_forget(const struct asi *asi);
 void switch_init(bool enabled);
 bool switch_enabled(void);
+/* A TLB generation that no domain has had; never 0. */
+uint64_t switch_next_gen(void);
 
 /* Leaves the restricted space, if in it, and counts why. */
 void switch_exit(enum asi_cause cause);

@@ -35,10 +35,21 @@ static __percpu uint32_t asi_victim_slot;
 static __percpu uint64_t asi_unrestricted_cr3;
 static __nonsensitive bool asi_enabled;
 
+/*
+ * The last TLB generation given out, to any domain: a PCID slot that still remembers a dead domain, or
+ * another one, can then never look up to date.
+ */
+static __nonsensitive uint64_t asi_last_gen;
+
 void switch_init(bool on)
 {
 	asi_enabled = on;
 	this_cpu(asi_cr3) = this_cpu(asi_unrestricted_cr3) = hostmap_cr3();
+}
+
+uint64_t switch_next_gen(void)
+{
+	return __atomic_add_fetch(&asi_last_gen, 1, __ATOMIC_SEQ_CST);
 }
 
 bool switch_enabled(void)
@@ -120,7 +131,7 @@ static void switch_to(struct asi *asi)
 void asi_switch(struct asi *asi)
 {
 	ASSERT(!irqs_enabled());
-	this_cpu(asi_stats).switches++;
+	this_cpu(asi_stats).enters++;
 	switch_to(asi);
 }
 
@@ -165,14 +176,17 @@ void asi_intr_exit(void)
 {
 	struct asi *target = this_cpu(asi_target);
 
-	if (target && this_cpu(asi_curr) != target)
+	if (target && this_cpu(asi_curr) != target) {
+		this_cpu(asi_stats).reenters++;
 		switch_to(target);
+	}
 }
 
 void asi_flush_local(struct asi *asi)
 {
-	uint64_t gen = __atomic_add_fetch(&asi->tlb_gen, 1, __ATOMIC_SEQ_CST);
+	uint64_t gen = switch_next_gen();
 
+	WRITE_ONCE(asi->tlb_gen, gen);
 	memory_fence();
 	if (this_cpu(asi_curr) != asi)
 		return; /* its slot is behind: flushed when loaded */

@@ -165,17 +165,10 @@ static void prepare_stale(void)
 	asi_flush_local(a);
 }
 
-/* All slots are other domains', and up to date by the number that is @a's own. */
+/* All slots are other domains', and up to date. */
 static void prepare_evict(void)
 {
-	uint64_t gen = 0;
-
 	a = domains[SLOTS];
-	for (unsigned int i = 0; i <= SLOTS; i++)
-		gen = MAX(gen, domains[i]->tlb_gen);
-	for (unsigned int i = 0; i <= SLOTS; i++)
-		while (domains[i]->tlb_gen < gen)
-			asi_flush_local(domains[i]);
 	for (unsigned int i = 0; i < SLOTS; i++)
 		asi_enter(domains[i]);
 	asi_relax();

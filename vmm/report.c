@@ -141,10 +141,10 @@ void report_asi(void)
 {
 	const struct asi_stats *s = asi_cpu_stats();
 
-	log_info("@asi {\"cpu\":%u,\"enters\":%lu,\"switches\":%lu,\"exits_fault\":%lu,"
+	log_info("@asi {\"cpu\":%u,\"enters\":%lu,\"reenters\":%lu,\"exits_fault\":%lu,"
 		 "\"exits_call\":%lu,\"flush\":%lu,\"noflush\":%lu,\"spurious\":%lu,"
 		 "\"tlb_flushes\":%lu}",
-		 this_cpu(cpu_number), s->enters, s->switches, s->exits[ASI_BY_FAULT],
+		 this_cpu(cpu_number), s->enters, s->reenters, s->exits[ASI_BY_FAULT],
 		 s->exits[ASI_BY_CALL], s->cr3_flush, s->cr3_noflush, s->spurious, s->tlb_flushes);
 }
 
