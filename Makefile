@@ -21,7 +21,7 @@ SRCS := \
 	vmm/vmcs.c vmm/vm.c vmm/vcpu.c vmm/run.c vmm/schedule.c vmm/inject.c vmm/decode.c \
 	vmm/com1.c vmm/linear.c vmm/exit_cpuid.c vmm/exit_msr.c vmm/exit_io.c vmm/exit_cr.c vmm/exit_insn.c \
 	vmm/exit_hypercall.c vmm/exit_event.c vmm/exit_ept.c vmm/stats.c vmm/report.c \
-	boot/bootinfo.c boot/options.c boot/selftest.c boot/guests.c boot/main.c
+	boot/bootinfo.c boot/options.c boot/crash.c boot/selftest.c boot/guests.c boot/main.c
 ASMS := boot/start.S arch/x86/entry.S arch/x86/vmx_run.S
 
 # -mgeneral-regs-only: guests' FPU state stays in the registers while handlers run.
@@ -56,6 +56,7 @@ DEMO := --guest $B/guests/hello.elf:world --guest $B/guests/exits.elf:n=2000 \
 
 test: deps ## unit tests, checks, guests in Bochs, UEFI in QEMU
 	$Q$(MAKE) --no-print-directory all unittests clang
+	$Q$(MAKE) --no-print-directory B=build/debug DEBUG=1 build/debug/vestibule.elf
 	$Qscripts/test
 
 bench: deps ## exit costs with asi=on and asi=off, side by side

@@ -12,5 +12,8 @@
  */
 void guests_create(const struct boot_info *info, const char *vmx_missing);
 
-/* Runs all of them, reports, ends with the @end record. The exit code for exitdev_stop(). */
-uint8_t guests_run(bool selftest_passed);
+/*
+ * Runs all of them, audits before and after if @audit, reports, ends with the @end record. The exit
+ * code for exitdev_stop().
+ */
+uint8_t guests_run(bool selftest_passed, bool audit);

@@ -12,6 +12,7 @@
 #include "arch/vmxcpu.h"
 #include "asi/asi.h"
 #include "boot/bootinfo.h"
+#include "boot/crash.h"
 #include "boot/guests.h"
 #include "boot/main.h"
 #include "boot/options.h"
@@ -132,9 +133,11 @@ void hv_serve(bool selftest)
 	bool pass = true;
 
 	hostmap_free_init();
+	if (options.crash.len)
+		crash(options.crash);
 	if (selftest)
 		pass = selftest_run();
-	exitdev_stop(guests_run(pass));
+	exitdev_stop(guests_run(pass, options.audit));
 }
 
 void hv_main(uint32_t magic, uint32_t bootinfo_at)

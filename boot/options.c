@@ -44,6 +44,8 @@ static void read_word(struct options *o, struct word w)
 		read_switch(o, "selftest", value, &o->selftest);
 	else if (parse_key(w, "audit", &value))
 		read_switch(o, "audit", value, &o->audit);
+	else if (parse_key(w, "crash", &value))
+		o->crash = value;
 	else if (parse_key(w, "console", &value))
 		o->console = value;
 	else
@@ -55,7 +57,9 @@ void options_parse(const char *cmdline, struct options *out)
 	struct word w;
 	bool first = true;
 
-	*out = (struct options){ .asi = true, .audit = true, .console = { "", 0 } };
+	*out = (struct options){
+		.asi = true, .audit = true, .crash = { "", 0 }, .console = { "", 0 }
+	};
 	for (; parse_word(&cmdline, &w); first = false) {
 		if (!first || !parse_is_path(w))
 			read_word(out, w);

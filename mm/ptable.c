@@ -25,11 +25,11 @@
 #define VA_BITS	   48
 #define BOOT_LIMIT GiB(4) /* what the boot page tables map */
 
-static bool buddy_ready;
+static __nonsensitive bool ptable_buddy_runs;
 
 void ptable_use_buddy(void)
 {
-	buddy_ready = true;
+	ptable_buddy_runs = true;
 }
 
 static uint64_t *table_hva(const struct ptable *pt, hpa_t hpa)
@@ -68,7 +68,7 @@ static hpa_t table_alloc(struct ptable *pt)
 	uint64_t *table;
 	hpa_t hpa;
 
-	if (buddy_ready) {
+	if (ptable_buddy_runs) {
 		table = page_alloc(0, pt->class, pt->owner);
 		if (!table)
 			return HPA_NONE;

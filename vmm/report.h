@@ -9,6 +9,8 @@ struct vcpu;
 void report_vm(struct vm *vm);
 /* The @asi record of this CPU. Once, at the end. */
 void report_asi(void);
+/* A @crossing record for each place in the code that met sensitive memory while restricted. */
+void report_crossings(void);
 /* One line about a guest's act that is answered but unusual; at most 8 a VM. */
 void report_unserved(struct vm *vm, const char *what, uint64_t address, unsigned int size,
 		     bool write);

@@ -12,6 +12,7 @@
 #include "vmm/ept.h"
 #include "vmm/loader.h"
 #include "vmm/vcpu.h"
+#include "vmm/vmcs.h"
 
 /* What a VM needs besides its RAM: tables, vCPU, statistics, and the rest of begun pageblocks. */
 #define OVERHEAD_MIB 6
@@ -38,12 +39,13 @@ static void id_put(uint16_t id)
 int __init vm_init(void)
 {
 	void *region = page_zalloc(0, SENSITIVE, NULL); /* the CPU's, for as long as VMX is on */
-	int err = region ? vmx_on(hva_to_hpa(region).v, region) : -ENOMEM;
+	int err = region ? vmcs_init() : -ENOMEM;
 
+	if (!err)
+		err = vmx_on(hva_to_hpa(region).v, region);
 	if (err) {
-		log_error("VMXON failed (%d); guests cannot run", err);
-		if (region)
-			page_free(region, 0);
+		log_error("%s; guests cannot run",
+			  err == -ENOMEM ? "no memory for VMX" : "VMXON failed");
 		return err;
 	}
 	fpu_init();

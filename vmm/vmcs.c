@@ -4,6 +4,9 @@
  * Processor States Following Power-up, Reset, or INIT", "Guest-State Area".
  */
 #include "vmm/vmcs.h"
+#include "mm/buddy.h"
+#include "lib/string.h"
+#include "lib/errno.h"
 #include "arch/desc.h"
 #include "arch/regs.h"
 #include "arch/vmx.h"
@@ -170,6 +173,20 @@ static void write_all(const struct field_value *t, unsigned int nr)
 		vmcs_write(t[i].field, t[i].value);
 }
 
+/* A page of ones: both I/O bitmaps of every guest, since no port is passed through. */
+static hpa_t io_bitmap;
+
+int __init vmcs_init(void)
+{
+	void *page = page_alloc(0, SENSITIVE, NULL);
+
+	if (!page)
+		return -ENOMEM;
+	memset(page, 0xff, PAGE_SIZE);
+	io_bitmap = hva_to_hpa(page);
+	return 0;
+}
+
 static void setup_controls(const struct vcpu *v)
 {
 	vmcs_write(VMCS_PIN_CTLS, vmx_control_word(VMX_PIN));
@@ -178,6 +195,8 @@ static void setup_controls(const struct vcpu *v)
 	vmcs_write(VMCS_EXIT_CTLS, vmx_control_word(VMX_EXIT));
 	vmcs_write(VMCS_ENTRY_CTLS, vmx_control_word(VMX_ENTRY));
 	write_all(controls, ARRAY_SIZE(controls));
+	vmcs_write(VMCS_IO_BITMAP_A, io_bitmap.v);
+	vmcs_write(VMCS_IO_BITMAP_B, io_bitmap.v);
 	vmcs_write(VMCS_MSR_BITMAP, v->msr_bitmap.v);
 	vmcs_write(VMCS_EPTP, v->vm->eptp);
 	vmcs_write(VMCS_VPID, v->vpid);

@@ -2,7 +2,11 @@
 /* What the VMCS of a new vCPU holds, and which bits of CR0 and CR4 the guest owns. */
 #pragma once
 #include <stdint.h>
+#include "lib/compiler.h"
 #include "vmm/vcpu.h"
+
+/* Makes what all vCPUs share: the I/O bitmaps. Once, at boot. 0 or -ENOMEM. */
+__must_check int vmcs_init(void);
 
 /* Fills the current VMCS, which is clear, for @v: controls, host state, guest state after RESET. */
 void vmcs_setup(struct vcpu *v);

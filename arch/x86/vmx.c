@@ -47,8 +47,7 @@ static const struct {
 	/* Without a TPR shadow, an unintercepted MOV CR8 would reach the machine's own APIC. */
 	{ VMX_PROC, ON, PROC_CR8_LOAD_EXIT, "CR8-load exiting" },
 	{ VMX_PROC, ON, PROC_CR8_STORE_EXIT, "CR8-store exiting" },
-	/* No port is passed through: the same exits as bitmaps of ones, without their memory. */
-	{ VMX_PROC, ON, PROC_UNCOND_IO_EXIT, "unconditional I/O exiting" },
+	{ VMX_PROC, ON, PROC_IO_BITMAPS, "use I/O bitmaps" },
 	{ VMX_PROC, ON, PROC_MSR_BITMAPS, "use MSR bitmaps" },
 	/* EPT makes these needless; a CPU without the true controls cannot turn them off. */
 	{ VMX_PROC, OFF, PROC_CR3_LOAD_EXIT, "CR3-load exiting off" },
