@@ -51,8 +51,8 @@ run: deps ## boots the demo guests and prints the table of exit rates
 	$Q$(MAKE) --no-print-directory all
 	$Qscripts/run $(DEMO)
 
-DEMO := --guest $B/guests/hello.elf:world --guest $B/guests/exits.elf:n=2000 \
-	--guest $B/guests/ept-touch.elf --guest $B/guests/xsave.elf
+DEMO := --guest build/guests/hello.elf,mem=32:world --guest build/guests/exits.elf,mem=32:n=2000 \
+	--guest build/guests/ept-touch.elf,mem=32 --guest build/guests/xsave.elf,mem=32
 
 test: deps ## unit tests, checks, guests in Bochs, UEFI in QEMU
 	$Q$(MAKE) --no-print-directory all unittests clang

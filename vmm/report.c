@@ -61,19 +61,16 @@ static unsigned int sort_reasons(const struct vcpu_stats *s, uint8_t order[EXIT_
 
 static void report_table(const struct vcpu *v, const uint8_t *order, unsigned int n)
 {
-	uint64_t total = 0;
-
-	for (unsigned int i = 0; i < n; i++)
-		total += v->stats->exits[order[i]].count;
-	log_info("%s: vCPU %u, exits by reason; ticks from exit to the next entry",
+	log_info("%s: vCPU %u, VM exits by reason; ticks from exit to next entry",
 		 v->vm->options.name, v->id);
-	log_info("  %18s %10s %10s %4s %9s %7s %7s %7s %7s %9s", "reason", "exits", "restricted",
+	log_info("  %18s %10s %10s %7s %9s %7s %7s %7s %7s %9s", "reason", "exits", "restricted",
 		 "%", "per s", "min", "mean", "p50", "p99", "max");
 	for (unsigned int i = 0; i < n; i++) {
 		struct row r = row_of(v, order[i]);
+		uint64_t share = r.e->restricted * 10000 / r.e->count;
 
-		log_info("  %18s %10lu %10lu %4lu %9lu %7lu %7lu %7lu %7lu %9lu", r.name,
-			 r.e->count, r.e->restricted, r.e->count * 100 / total, r.rate, r.e->min,
+		log_info("  %18s %10lu %10lu %4lu.%02lu %9lu %7lu %7lu %7lu %7lu %9lu", r.name,
+			 r.e->count, r.e->restricted, share / 100, share % 100, r.rate, r.e->min,
 			 r.mean, r.p50, r.p99, r.e->max);
 	}
 }

@@ -47,7 +47,7 @@ static void take_samples(const struct kind *k, void (*op)(void), unsigned int n)
 	for (unsigned int i = 0; i < n; i++) {
 		u64 t0, ticks;
 
-		if (k->prepare)
+		if (k->prepare && op == k->op) /* else the empty loop would take what it pends */
 			k->prepare();
 		t0 = rdtsc();
 		op();
