@@ -107,30 +107,3 @@ size_t strnlen(const char *s, size_t max)
 		barrier();
 	return len;
 }
-
-int strcmp(const char *a, const char *b)
-{
-	for (; *a && *a == *b; a++, b++)
-		barrier();
-	return (unsigned char)*a - (unsigned char)*b;
-}
-
-int strncmp(const char *a, const char *b, size_t max)
-{
-	for (; max; max--, a++, b++) {
-		if (*a != *b)
-			return (unsigned char)*a - (unsigned char)*b;
-		if (!*a)
-			break;
-	}
-	return 0;
-}
-
-char *strchr(const char *s, int c)
-{
-	for (; *s != (char)c; s++) {
-		if (!*s)
-			return NULL;
-	}
-	return (char *)(uintptr_t)s;
-}

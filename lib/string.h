@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The memory and string functions we use, with the C library's names and meaning. */
+/* The memory and string functions we use (GCC calls some itself), with the C library's names and meaning. */
 #pragma once
 #include <stddef.h>
 
@@ -9,6 +9,3 @@ void *memset(void *dst, int byte, size_t len);
 int memcmp(const void *a, const void *b, size_t len);
 size_t strlen(const char *s);
 size_t strnlen(const char *s, size_t max);
-int strcmp(const char *a, const char *b);
-int strncmp(const char *a, const char *b, size_t max);
-char *strchr(const char *s, int c);

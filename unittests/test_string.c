@@ -14,9 +14,6 @@
 #define memcmp	our_memcmp
 #define strlen	our_strlen
 #define strnlen our_strnlen
-#define strcmp	our_strcmp
-#define strncmp our_strncmp
-#define strchr	our_strchr
 #include "lib/string.c"
 #undef memcpy
 #undef memmove
@@ -24,9 +21,6 @@
 #undef memcmp
 #undef strlen
 #undef strnlen
-#undef strcmp
-#undef strncmp
-#undef strchr
 
 static void fill(uint8_t *p, size_t len)
 {
@@ -86,32 +80,16 @@ static void test_comparisons(void **state)
 	}
 }
 
-static int sign(int v)
+/* Strings measure as in C, and no further than asked. */
+static void test_lengths(void **state)
 {
-	return (v > 0) - (v < 0);
-}
-
-/* Strings compare and measure as in C. */
-static void test_strings(void **state)
-{
-	static const char *const texts[] = { "", "a", "ab", "abc", "b", "\x80", "abd" };
-	const size_t n = sizeof(texts) / sizeof(texts[0]);
+	static const char *const texts[] = { "", "a", "abc", "\x80" };
 
 	(void)state;
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
 		assert_int_equal(our_strlen(texts[i]), strlen(texts[i]));
-		for (int c = 0; c < 128; c++)
-			assert_ptr_equal(our_strchr(texts[i], c), strchr(texts[i], c));
-		for (size_t j = 0; j < n; j++) {
-			assert_int_equal(sign(our_strcmp(texts[i], texts[j])),
-					 sign(strcmp(texts[i], texts[j])));
-			for (size_t max = 0; max < 5; max++) {
-				assert_int_equal(sign(our_strncmp(texts[i], texts[j], max)),
-						 sign(strncmp(texts[i], texts[j], max)));
-				assert_int_equal(our_strnlen(texts[i], max),
-						 strnlen(texts[i], max));
-			}
-		}
+		for (size_t max = 0; max < 5; max++)
+			assert_int_equal(our_strnlen(texts[i], max), strnlen(texts[i], max));
 	}
 }
 
@@ -120,7 +98,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_copies),
 		cmocka_unit_test(test_comparisons),
-		cmocka_unit_test(test_strings),
+		cmocka_unit_test(test_lengths),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

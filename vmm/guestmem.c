@@ -15,7 +15,8 @@ bool guestmem_is_ram(const struct vm *vm, gpa_t gpa, uint64_t len)
 	return !ranges_overlap(gpa.v, len, GUEST_HOLE_START, GUEST_HOLE_END - GUEST_HOLE_START);
 }
 
-void *guestmem_hva(const struct vm *vm, gpa_t gpa, size_t len)
+/* The local-window address of @len bytes at @gpa if they are RAM and lie in one page; else NULL. */
+static void *ram_hva(const struct vm *vm, gpa_t gpa, size_t len)
 {
 	if (len > PAGE_SIZE - gpa.v % PAGE_SIZE || !guestmem_is_ram(vm, gpa, len))
 		return NULL;
@@ -28,7 +29,7 @@ int guestmem_read(const struct vm *vm, gpa_t gpa, void *buf, size_t len)
 
 	while (len) {
 		size_t n = MIN(len, PAGE_SIZE - gpa.v % PAGE_SIZE);
-		const void *from = guestmem_hva(vm, gpa, n);
+		const void *from = ram_hva(vm, gpa, n);
 
 		if (!from)
 			return -EFAULT;
@@ -46,7 +47,7 @@ int guestmem_write(const struct vm *vm, gpa_t gpa, const void *buf, size_t len)
 
 	while (len) {
 		size_t n = MIN(len, PAGE_SIZE - gpa.v % PAGE_SIZE);
-		void *to = guestmem_hva(vm, gpa, n);
+		void *to = ram_hva(vm, gpa, n);
 
 		if (!to)
 			return -EFAULT;

@@ -15,9 +15,6 @@
 /* Whether every byte of the range is RAM. */
 bool guestmem_is_ram(const struct vm *vm, gpa_t gpa, uint64_t len);
 
-/* The local-window address of @len bytes at @gpa if they are RAM and lie in one page; else NULL. */
-void *guestmem_hva(const struct vm *vm, gpa_t gpa, size_t len);
-
 /* Copy by guest-physical address; -EFAULT if any byte is no RAM (what came before is done). */
 __must_check int guestmem_read(const struct vm *vm, gpa_t gpa, void *buf, size_t len);
 __must_check int guestmem_write(const struct vm *vm, gpa_t gpa, const void *buf, size_t len);

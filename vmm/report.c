@@ -5,7 +5,9 @@
  * hypervisor is built for debugging.
  */
 #include "vmm/report.h"
+#include "arch/apic.h"
 #include "arch/percpu.h"
+#include "arch/trap.h"
 #include "arch/tsc.h"
 #include "arch/vmx.h"
 #include "lib/fmt.h"
@@ -142,9 +144,10 @@ void report_asi(void)
 
 	log_info("@asi {\"cpu\":%u,\"enters\":%lu,\"reenters\":%lu,\"exits_fault\":%lu,"
 		 "\"exits_call\":%lu,\"flush\":%lu,\"noflush\":%lu,\"spurious\":%lu,"
-		 "\"tlb_flushes\":%lu}",
+		 "\"tlb_flushes\":%lu,\"nmis\":%lu,\"interrupts\":%lu}",
 		 this_cpu(cpu_number), s->enters, s->reenters, s->exits[ASI_BY_FAULT],
-		 s->exits[ASI_BY_CALL], s->cr3_flush, s->cr3_noflush, s->spurious, s->tlb_flushes);
+		 s->exits[ASI_BY_CALL], s->cr3_flush, s->cr3_noflush, s->spurious, s->tlb_flushes,
+		 trap_nmis(), apic_interrupts());
 }
 
 void report_crossings(void)

@@ -4,12 +4,12 @@
  * Processor States Following Power-up, Reset, or INIT", "Guest-State Area".
  */
 #include "vmm/vmcs.h"
-#include "mm/buddy.h"
-#include "lib/string.h"
-#include "lib/errno.h"
 #include "arch/desc.h"
 #include "arch/regs.h"
 #include "arch/vmx.h"
+#include "lib/errno.h"
+#include "lib/string.h"
+#include "mm/buddy.h"
 #include "vmm/cpuid.h"
 #include "vmm/vm.h"
 

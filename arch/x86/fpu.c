@@ -45,11 +45,6 @@ void fpu_init(void)
 	ASSERT(area_size >= sizeof(struct xsave_area));
 }
 
-uint64_t fpu_mask(void)
-{
-	return mask;
-}
-
 size_t fpu_area_size(void)
 {
 	return area_size;

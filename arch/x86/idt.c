@@ -31,6 +31,13 @@ static uint8_t ist_of(unsigned int vector)
 	}
 }
 
+static void idt_load(void)
+{
+	struct descriptor_ptr ptr = { sizeof(idt) - 1, (uint64_t)idt };
+
+	lidt(&ptr);
+}
+
 void idt_init(void)
 {
 	for (unsigned int i = 0; i < 256; i++) {
@@ -52,13 +59,6 @@ void idt_use_ist(void)
 {
 	for (unsigned int i = 0; i < 32; i++)
 		idt[i].ist = ist_of(i);
-}
-
-void idt_load(void)
-{
-	struct descriptor_ptr ptr = { sizeof(idt) - 1, (uint64_t)idt };
-
-	lidt(&ptr);
 }
 
 uint64_t idt_base(void)

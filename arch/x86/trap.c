@@ -39,11 +39,6 @@ static const char *const names[32] = {
 	[VEC_CP] = "control protection",
 };
 
-void trap_note_nmi(void)
-{
-	this_cpu(nmi_count)++;
-}
-
 uint64_t trap_nmis(void)
 {
 	return this_cpu(nmi_count);
@@ -89,7 +84,7 @@ static bool trap_handled(struct trap_frame *f, uint64_t cr2)
 	case VEC_PF:
 		return fault_fixup(f, cr2);
 	case VEC_NMI:
-		trap_note_nmi();
+		this_cpu(nmi_count)++;
 		return true;
 	case VEC_DF:
 	case VEC_MC:

@@ -219,12 +219,6 @@ int vmx_on(uint64_t hpa, void *region)
 	return vmxon(hpa) ? 0 : -EIO;
 }
 
-void vmx_off(void)
-{
-	vmxoff();
-	write_cr4(read_cr4() & ~CR4_VMXE);
-}
-
 uint32_t vmx_control_word(enum vmx_ctl ctl)
 {
 	return control_words[ctl];

@@ -12,8 +12,6 @@
 /* Chooses the components that guests may use and turns them on, on this CPU. XSAVE is there. */
 void fpu_init(void);
 
-/* The components: the largest XCR0 of a guest. */
-uint64_t fpu_mask(void);
 /* Bytes of an XSAVE area (standard format) for all of them. */
 size_t fpu_area_size(void);
 /* Makes a cleared area hold the state after RESET. */

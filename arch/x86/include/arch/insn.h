@@ -290,10 +290,6 @@ static inline bool vmxon(uint64_t hpa)
 	__asm__ volatile("vmxon %1" : "=@ccbe"(fail) : "m"(hpa) : "memory");
 	return !fail;
 }
-static inline void vmxoff(void)
-{
-	__asm__ volatile("vmxoff" ::: "memory", "cc");
-}
 static inline bool vmclear(uint64_t hpa)
 {
 	bool fail;

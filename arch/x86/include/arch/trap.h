@@ -19,7 +19,6 @@ extern uint32_t trap_depth;
 
 /* Builds the IDT and loads it on this CPU. */
 void idt_init(void);
-void idt_load(void);
 /* Gives #DF, NMI and #MC their own stacks, once gdt_init has made them. */
 void idt_use_ist(void);
 
@@ -36,8 +35,7 @@ bool fault_fixup(const struct trap_frame *frame, uint64_t cr2);
 /* REQUIRED of asi/switch.c: asi_exit() for traps after which nothing is sure (#DF, #MC). */
 void trap_leave_restricted(void);
 
-/* An NMI that came as a VM exit; NMIs that came through the IDT count themselves. */
-void trap_note_nmi(void);
+/* NMIs that this CPU has had; those that came as VM exits are handed on to the IDT. */
 uint64_t trap_nmis(void);
 
 /* REQUIRED of asi/switch.c: the outermost handler returns; go back to the target, if there is one. */

@@ -29,8 +29,6 @@ bool vmx_supported(const char **missing);
  * wants them. 0; -ENODEV if the firmware forbids it; -EIO if VMXON fails (VMX is on already).
  */
 __must_check int vmx_on(uint64_t hpa, void *region);
-/* Leaves VMX operation. No VMCS is active. */
-void vmx_off(void);
 
 /* The revision identifier that starts a VMXON region and a VMCS region. */
 uint32_t vmx_revision(void);
