@@ -22,6 +22,7 @@
 #include "drivers/exitdev.h"
 #include "lib/bitops.h"
 #include "lib/errno.h"
+#include "lib/fmt.h"
 #include "lib/json.h"
 #include "lib/log.h"
 #include "lib/panic.h"
@@ -88,12 +89,24 @@ static void __init memory_init(uint64_t bootinfo_at)
 	ptable_use_buddy();
 }
 
-static void __init select_console(void)
+/* "console=": at once, but for "spcr", which is known only when ACPI has been read. */
+static void __init select_console(const struct acpi_info *acpi)
 {
 	const struct word *w = &options.console;
+	bool spcr = parse_is(*w, "spcr");
+	char port[8];
 
-	if (w->len && !console_select(w->start, w->len))
-		log_error("console=%.*s: no such port; com1 is used", (int)w->len, w->start);
+	if (!w->len || spcr != (acpi != NULL))
+		return;
+	if (!spcr) {
+		if (!console_select(w->start, w->len))
+			log_error("console=%.*s: no such port; com1 is used", (int)w->len,
+				  w->start);
+		return;
+	}
+	if (!acpi->spcr_port ||
+	    !console_select(port, fmt_print(port, sizeof(port), "0x%x", acpi->spcr_port)))
+		log_error("console=spcr: the firmware names no serial port; com1 is used");
 }
 
 static void __init devices_init(void)
@@ -109,7 +122,8 @@ static void __init devices_init(void)
 	if (!registers)
 		panic("not enough memory for the local APIC's mapping");
 	apic_init(registers);
-	tsc_init();
+	select_console(&acpi);
+	tsc_init(acpi.pm_timer_port);
 	log_info("%u CPU%s in the MADT, one is used; TSC %lu.%03lu MHz (%s)", acpi.nr_cpus,
 		 acpi.nr_cpus == 1 ? "" : "s", tsc_khz() / 1000, tsc_khz() % 1000, tsc_source());
 }
@@ -148,7 +162,7 @@ void hv_main(uint32_t magic, uint32_t bootinfo_at)
 	idt_init();	/* every trap from here on is reported */
 	read_bootinfo(magic, bootinfo_at);
 	options_parse(info.cmdline, &options);
-	select_console();
+	select_console(NULL);
 	log_info("Vestibule %s, loaded by %s", VESTIBULE_VERSION, info.loader);
 	for (uint32_t i = 0; i < options.nr_problems; i++)
 		log_error("%s", options.problems[i]);

@@ -11,6 +11,7 @@
 #include "lib/bitops.h"
 #include "lib/log.h"
 #include "lib/string.h"
+#include "mm/hostmap.h"
 
 #define TABLE_HEADER 36
 #define TABLE_MAX    MiB(1) /* real ones have a tenth of that */
@@ -197,10 +198,22 @@ static void read_fadt(struct table fadt, struct acpi_info *out)
 	read_poweroff(fadt);
 }
 
-/* Reads the MADT and the FADT, the first of each, of an RSDT (@size 4) or an XSDT (8). */
+/*
+ * "Serial Port Console Redirection Table" (Microsoft): where the firmware has its serial
+ * console. Interface types 0 and 1 are 16550s; a port, not registers in memory.
+ */
+static void read_spcr(struct table spcr, struct acpi_info *out)
+{
+	uint64_t port = get(spcr, 44, 8);
+
+	if (get(spcr, 36, 1) <= 1 && get(spcr, 40, 1) == 1 && port <= UINT16_MAX)
+		out->spcr_port = (uint16_t)port;
+}
+
+/* Reads the MADT, FADT and SPCR, the first of each, of an RSDT (@size 4) or an XSDT (8). */
 static void read_root(struct table root, uint32_t size, struct acpi_info *out)
 {
-	bool has_madt = false, has_fadt = false;
+	bool has_madt = false, has_fadt = false, has_spcr = false;
 	struct table t;
 
 	for (uint32_t at = TABLE_HEADER; root.len - at >= size; at += size) {
@@ -216,6 +229,10 @@ static void read_root(struct table root, uint32_t size, struct acpi_info *out)
 			has_fadt = map_table(hpa, "FACP", &t);
 			if (has_fadt)
 				read_fadt(t, out);
+		} else if (!has_spcr && has_signature(t, "SPCR")) {
+			has_spcr = map_table(hpa, "SPCR", &t);
+			if (has_spcr)
+				read_spcr(t, out);
 		}
 	}
 	if (!has_madt)

@@ -1,26 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The few ACPI tables we read: RSDP, RSDT or XSDT, MADT, FADT. Firmware's tables
+ * The few ACPI tables we read: RSDP, RSDT or XSDT, MADT, FADT, SPCR. Firmware's tables
  * are checked (signature, length, checksum) before a byte of them is believed.
  */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
 #include "arch/layout.h"
-#include "mm/addr.h"
 
 struct acpi_info {
 	uint32_t nr_cpus; /* enabled ones in the MADT; 1 if there is no MADT */
 	uint32_t apic_id[CPUS_MAX];
 	uint64_t lapic_hpa;	/* 0 without a MADT */
+	uint16_t spcr_port;	/* of the firmware's serial console; 0 if it names none */
 	uint16_t pm_timer_port; /* 0 if there is none */
 };
-
-/*
- * REQUIRED of mm/hostmap.c: a readable address for firmware memory that is
- * perhaps not RAM, NULL if it cannot be had. Boot only; several are in use at once.
- */
-const void *hostmap_firmware(hpa_t hpa, uint64_t len);
 
 /*
  * Reads the tables found from the RSDP, a copy of which (@len bytes) the boot

@@ -10,9 +10,10 @@
 #include "drivers/exitdev.h"
 #include "lib/log.h"
 #include "lib/string.h"
+#include "mm/hostmap.h"
 #include "unittests/seed.h"
 
-enum { RSDT, XSDT, MADT, FADT, DSDT, NR_TABLES };
+enum { RSDT, XSDT, MADT, FADT, DSDT, SPCR, NR_TABLES };
 
 #define TABLE_SPACE 0x1000UL
 #define HPA_OF(i)   (0xf0000UL + (uint64_t)(i)*TABLE_SPACE)
@@ -124,10 +125,14 @@ static void build(void)
 	table_begin(RSDT, "RSDT", 36 + 2 * 4);
 	set(RSDT, 36, HPA_OF(FADT), 4);
 	set(RSDT, 40, HPA_OF(MADT), 4);
-	table_begin(XSDT, "XSDT", 36 + 3 * 8);
+	table_begin(XSDT, "XSDT", 36 + 4 * 8);
 	set(XSDT, 36, 0x12345678, 8); /* leads nowhere */
 	set(XSDT, 44, HPA_OF(FADT), 8);
 	set(XSDT, 52, HPA_OF(MADT), 8);
+	set(XSDT, 60, HPA_OF(SPCR), 8);
+	table_begin(SPCR, "SPCR", 80);
+	set(SPCR, 40, 1, 1);
+	set(SPCR, 44, 0x2f8, 8);
 	table_begin(MADT, "APIC", 44);
 	set(MADT, 36, 0xfee00000, 4);
 	table_begin(FADT, "FACP", 244);
@@ -193,6 +198,32 @@ static void test_valid(void **state)
 		assert_int_equal(got.pm_timer_port, 0x608);
 		assert_int_equal(poweroff_port, 0x604);
 		assert_int_equal(poweroff_value, 1 << 13 | 5 << 10);
+	}
+}
+
+/* The console is a port of a 16550, or none that we can use. */
+static void test_spcr(void **state)
+{
+	static const struct {
+		uint64_t type, space, address;
+		uint16_t port;
+	} cases[] = {
+		{ 0, 1, 0x3e8, 0x3e8 }, /* full 16550 */
+		{ 1, 1, 0x2f8, 0x2f8 }, /* a subset of it */
+		{ 3, 1, 0x3e8, 0 },	/* ARM PL011 */
+		{ 0, 0, 0x3e8, 0 },	/* registers in memory */
+		{ 0, 1, 0x1003f8, 0 },	/* no port */
+	};
+
+	(void)state;
+	for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
+		build();
+		set(SPCR, 36, cases[i].type, 1);
+		set(SPCR, 40, cases[i].space, 1);
+		set(SPCR, 44, cases[i].address, 8);
+		fix_table(SPCR);
+		run(36);
+		assert_int_equal(got.spcr_port, cases[i].port);
 	}
 }
 
@@ -307,7 +338,7 @@ static void test_table_lengths(void **state)
 			set(table, 4, lengths[i], 4);
 			run(36);
 			assert_int_equal(got.nr_cpus, table == MADT ? 1 : 2);
-			assert_int_equal(poweroff_port, table < FADT ? 0x604 : 0);
+			assert_int_equal(poweroff_port, table == FADT || table == DSDT ? 0 : 0x604);
 		}
 	}
 }
@@ -422,7 +453,7 @@ int main(void)
 		cmocka_unit_test(test_madt_many_cpus), cmocka_unit_test(test_madt_absurd_entries),
 		cmocka_unit_test(test_broken),	       cmocka_unit_test(test_table_lengths),
 		cmocka_unit_test(test_fadt_ports),     cmocka_unit_test(test_s5),
-		cmocka_unit_test(test_damaged),
+		cmocka_unit_test(test_damaged),	       cmocka_unit_test(test_spcr),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

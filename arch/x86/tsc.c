@@ -10,6 +10,7 @@
 #define PIT_CHANNEL2 0x42
 #define PIT_COMMAND  0x43
 #define PORT_B	     0x61 /* bit 0: gate of channel 2, bit 1: speaker, bit 5: output */
+#define PM_TIMER_HZ  3579545
 #define MEASURE_MS   10
 #define TSC_KHZ_MIN  1000
 #define TSC_KHZ_MAX  20000000
@@ -52,19 +53,41 @@ static __init uint64_t from_cpuid(void)
 	return (uint64_t)r.ecx * r.ebx / r.eax / 1000;
 }
 
-void __init tsc_init(void)
+/* ACPI specification, "Power Management Timer": 3.579545 MHz, 24 bits at the least. */
+static __init uint64_t measure_pm_timer(uint16_t port)
 {
-	uint64_t found = measure_pit();
+	const uint32_t mask = 0xffffff, ticks = PM_TIMER_HZ * MEASURE_MS / 1000;
+	uint64_t start = rdtsc(), limit = start + (uint64_t)TSC_KHZ_MAX * MEASURE_MS, end;
+	uint32_t first;
 
-	if (found >= TSC_KHZ_MIN) {
-		tsc_measured_khz = found;
-		source = "pit";
+	if (!port)
+		return 0;
+	first = inl(port) & mask;
+	do {
+		end = rdtsc();
+		if (end > limit)
+			return 0;
+	} while (((inl(port) - first) & mask) < ticks);
+	return (end - start) / MEASURE_MS;
+}
+
+void __init tsc_init(uint16_t pm_timer_port)
+{
+	const struct {
+		const char *source;
+		uint64_t khz;
+	} found[] = {
+		{ "pit", measure_pit() },
+		{ "pm-timer", measure_pm_timer(pm_timer_port) },
+		{ "cpuid", from_cpuid() },
+	};
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(found); i++) {
+		if (found[i].khz < TSC_KHZ_MIN)
+			continue;
+		tsc_measured_khz = found[i].khz;
+		source = found[i].source;
 		return;
-	}
-	found = from_cpuid();
-	if (found >= TSC_KHZ_MIN) {
-		tsc_measured_khz = found;
-		source = "cpuid";
 	}
 }
 
