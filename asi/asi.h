@@ -153,9 +153,9 @@ struct asi_audit {
 };
 void asi_audit(struct asi_audit *out);
 
-/* Bytes that @asi maps, by class. */
+/* Bytes that @asi maps, by class; and what of the RAM it does not map. */
 struct asi_surface {
-	uint64_t image, global, local, vmalloc, metadata, percpu, device, total_ram;
+	uint64_t image, global, local, vmalloc, metadata, percpu, device, total_ram, hidden;
 };
 void asi_surface(const struct asi *asi, struct asi_surface *out);
 

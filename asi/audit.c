@@ -82,7 +82,9 @@ static const char *region_rule(struct walk_state *s, const struct pt_leaf *leaf)
 						      : "a vmalloc page that is not its owner's";
 	}
 	if (in_region(leaf, PAGE_ARRAY_BASE, PML4_SLOT_SIZE)) {
-		sum->metadata += leaf->size;
+		if (leaf->rights &
+		    PTE_W) /* read-only: the one page of zeros that stands for holes */
+			sum->metadata += leaf->size;
 		return NULL;
 	}
 	if (in_region(leaf, PERCPU_BASE, PML4_SLOT_SIZE)) {
@@ -176,4 +178,6 @@ void asi_surface(const struct asi *asi, struct asi_surface *out)
 	*out = (struct asi_surface){ .total_ram = memmap_ram_bytes() };
 	if (asi)
 		audit_domain(asi, &audit, out);
+	out->hidden = out->total_ram - out->image - out->global - out->local - out->metadata -
+		      out->percpu;
 }

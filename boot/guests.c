@@ -88,6 +88,7 @@ uint8_t guests_run(bool selftest_passed, bool audit)
 	unsigned int passed = 0;
 	bool pass;
 
+	report_hidden(vms, nr_vms);
 	vm_run_all(vms, nr_vms);
 	for (unsigned int i = 0; i < nr_vms; i++)
 		passed += vms[i]->verdict == VERDICT_PASS;

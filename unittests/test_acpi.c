@@ -9,7 +9,7 @@
 #include "drivers/acpi.h"
 #include "drivers/exitdev.h"
 #include "lib/log.h"
-#include "lib/string.h"
+#include <string.h>
 #include "mm/hostmap.h"
 #include "unittests/seed.h"
 

@@ -10,7 +10,7 @@
 #include "lib/fmt.h"
 #include "lib/json.h"
 #include "lib/log.h"
-#include "lib/string.h"
+#include <string.h>
 
 static char printed[1024];
 static size_t printed_len;

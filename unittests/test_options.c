@@ -8,7 +8,7 @@
 #include <cmocka.h>
 #include "boot/options.h"
 #include "lib/errno.h"
-#include "lib/string.h"
+#include <string.h>
 #include "vmm/vmoptions.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))

@@ -7,7 +7,7 @@
 #include <cmocka.h>
 /* The source itself, for its static flag. */
 #include "lib/panic.c"
-#include "lib/string.h"
+#include <string.h>
 
 #define BASE 0xffffffff80000000UL
 

@@ -97,11 +97,14 @@ static void report_surface(const struct vm *vm, const char *name)
 	if (!vm->asi)
 		return;
 	asi_surface(vm->asi, &s);
-	log_info(
-		"@surface {\"vm\":\"%s\",\"image\":%lu,\"global\":%lu,\"local\":%lu,"
-		"\"vmalloc\":%lu,\"metadata\":%lu,\"percpu\":%lu,\"device\":%lu,\"total_ram\":%lu}",
-		name, s.image, s.global, s.local, s.vmalloc, s.metadata, s.percpu, s.device,
-		s.total_ram);
+	log_info("%s: its restricted space maps %lu KiB; %lu of %lu KiB of RAM are hidden from it",
+		 vm->options.name, (s.total_ram - s.hidden) / 1024, s.hidden / 1024,
+		 s.total_ram / 1024);
+	log_info("@surface {\"vm\":\"%s\",\"image\":%lu,\"global\":%lu,\"local\":%lu,"
+		 "\"vmalloc\":%lu,\"metadata\":%lu,\"percpu\":%lu,\"device\":%lu,"
+		 "\"hidden\":%lu,\"total_ram\":%lu}",
+		 name, s.image, s.global, s.local, s.vmalloc, s.metadata, s.percpu, s.device,
+		 s.hidden, s.total_ram);
 }
 
 static void report_guest(const struct vm *vm, const char *name)
@@ -163,6 +166,25 @@ void report_crossings(void)
 			"\"region\":\"%s\",\"count\":%lu}",
 			name ? name : "?", offset, c.address, hostmap_region(c.address), c.count);
 	}
+}
+
+void report_hidden(struct vm *const *vms, unsigned int nr)
+{
+	struct asi_surface shared = { 0 }, one;
+	uint64_t local = 0;
+
+	for (unsigned int i = 0; i < nr; i++) {
+		asi_surface(vms[i]->asi, &one);
+		local += one.local;
+		if (vms[i]->asi)
+			shared = one;
+	}
+	if (!shared.total_ram)
+		return;
+	log_info("%lu of %lu KiB of RAM are mapped in no restricted space",
+		 (shared.hidden + shared.local - local) / 1024, shared.total_ram / 1024);
+	log_info("@surface {\"vm\":null,\"hidden\":%lu,\"total_ram\":%lu}",
+		 shared.hidden + shared.local - local, shared.total_ram);
 }
 
 void report_unserved(struct vm *vm, const char *what, uint64_t address, unsigned int size,

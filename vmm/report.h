@@ -11,6 +11,8 @@ void report_vm(struct vm *vm);
 void report_asi(void);
 /* A @crossing record for each place in the code that met sensitive memory while restricted. */
 void report_crossings(void);
+/* The RAM that no restricted space maps, the @surface record of the machine. Unrestricted. */
+void report_hidden(struct vm *const *vms, unsigned int nr);
 /* One line about a guest's act that is answered but unusual; at most 8 a VM. */
 void report_unserved(struct vm *vm, const char *what, uint64_t address, unsigned int size,
 		     bool write);
