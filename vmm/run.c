@@ -155,6 +155,16 @@ static void arm_preemption_timer(const struct vcpu *v, uint64_t now)
 	vmcs_write(VMCS_PREEMPTION_TIMER, vmx_timer_value(end > now ? end - now : 0));
 }
 
+/* What goes before the next entry, and when it has to be done again. */
+static void prepare_entry(struct vcpu *v)
+{
+	vcpu_deliver_events(v);
+	/* The preemption timer stands still while we run, a deadline of the guest's does not. */
+	if (v->timer_deadline)
+		arm_preemption_timer(v, rdtsc());
+	v->events.due = v->timer_deadline || v->events.windows ? 0 : v->slice_end;
+}
+
 /*
  * What is not due at every exit: the guest's timer, the end of the turn, pending events. False if the
  * vCPU does not go on now.
@@ -164,11 +174,7 @@ static __noinline bool attend(struct vcpu *v)
 	vcpu_check_timer(v, v->exit_tsc);
 	if (v->state != VCPU_RUNNABLE || v->exit_tsc >= v->slice_end)
 		return false;
-	vcpu_deliver_events(v);
-	/* The preemption timer stands still while we run, a deadline of the guest's does not. */
-	if (v->timer_deadline)
-		arm_preemption_timer(v, rdtsc());
-	v->events.due = v->timer_deadline || v->events.windows ? 0 : v->slice_end;
+	prepare_entry(v);
 	return true;
 }
 
@@ -206,9 +212,12 @@ void vcpu_loop(struct vcpu *v)
 	uint64_t now = rdtsc();
 	bool restricted;
 
-	v->exit_tsc = now;
-	if (!attend(v))
-		return;
+	/*
+	 * The guest is entered once even if the turn is over by now: what is left of its time limit may be
+	 * less than the way here takes, and nothing but an entry uses it up.
+	 */
+	vcpu_check_timer(v, now);
+	prepare_entry(v);
 	asi_enter(v->asi);
 	for (;;) {
 		enter_guest(v, now);

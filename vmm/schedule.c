@@ -29,6 +29,9 @@ static void vm_turn(struct vm *vm, uint64_t slice)
 	}
 	if (v->state == VCPU_HALTED) {
 		if (v->timer_deadline && now < v->timer_deadline) {
+			/* A sleep counts no guest time; one beyond the limit would never end. */
+			if (vm->limit && now - v->exit_tsc >= vm->limit)
+				vm_stop(vm, VERDICT_STOPPED, "time-limit", 0);
 			cpu_pause();
 			return;
 		}
