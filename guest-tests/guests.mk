@@ -21,23 +21,35 @@ guest_objects = $(patsubst guest-tests/%,$(GUEST_OBJ)/%.o,$(wildcard guest-tests
 GUEST_LIB := $(call guest_objects,lib)
 GUEST_ELFS := $(GUESTS:%=$(GUEST_DIR)/%.elf)
 
+# Images that use neither our library nor our linker script, and the width of each.
+FOREIGN := kludge high
+FOREIGN_kludge := -m32
+FOREIGN_high := -m64
+FOREIGN_ELFS := $(FOREIGN:%=$(GUEST_DIR)/foreign-%.elf)
+
 .PHONY: guests
-guests: $(GUEST_ELFS)
+guests: $(GUEST_ELFS) $(FOREIGN_ELFS)
 
 $(GUEST_OBJ)/%.c.o: guest-tests/%.c guest-tests/guests.mk
-	@mkdir -p $(@D)
-	$(GUEST_CC) $(GUEST_FLAGS) $(GUEST_CFLAGS) -c -o $@ $<
+	$(Q)mkdir -p $(@D)
+	$(Q)$(GUEST_CC) $(GUEST_FLAGS) $(GUEST_CFLAGS) -c -o $@ $<
 
 $(GUEST_OBJ)/%.S.o: guest-tests/%.S guest-tests/guests.mk
-	@mkdir -p $(@D)
-	$(GUEST_CC) $(GUEST_FLAGS) -c -o $@ $<
+	$(Q)mkdir -p $(@D)
+	$(Q)$(GUEST_CC) $(GUEST_FLAGS) -c -o $@ $<
+
+$(FOREIGN_ELFS): $(GUEST_DIR)/foreign-%.elf: guest-tests/foreign/%.S guest-tests/foreign/%.ld guest-tests/guests.mk
+	$(Q)mkdir -p $(@D)
+	$(Q)$(GUEST_CC) $(FOREIGN_$*) -nostdlib -static -no-pie -Wl,--build-id=none -Wl,-z,max-page-size=4096 \
+		-Wl,--no-warn-rwx-segments -T $(word 2,$^) -o $@ $<
 
 define guest_rules
 $(GUEST_OBJ)/$1.elf64: $(call guest_objects,$1) $(GUEST_LIB) guest-tests/lib/guest.ld
-	$(GUEST_CC) $(GUEST_LDFLAGS) -o $$@ $$(filter %.o,$$^)
+	$(Q)$(GUEST_CC) $(GUEST_LDFLAGS) -o $$@ $$(filter %.o,$$^)
 
 $(GUEST_DIR)/$1.elf: $(GUEST_OBJ)/$1.elf64
-	$(GUEST_OBJCOPY) -I elf64-x86-64 -O elf32-i386 $$< $$@
+	@echo "  GUEST   $$@"
+	$(Q)$(GUEST_OBJCOPY) -I elf64-x86-64 -O elf32-i386 $$< $$@
 endef
 $(foreach guest,$(GUESTS),$(eval $(call guest_rules,$(guest))))
 

@@ -66,7 +66,7 @@ def boots(rows):
 def run(log, *args):
     """scripts/run: (exit status, what it said on stderr)."""
     status, said = children.run([os.path.join(tree.ROOT, "scripts/run"), "--log", log, *args],
-                                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                                cwd=tree.ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
                                 text=True, errors="replace")
     return status, said.strip()
 
