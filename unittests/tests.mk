@@ -108,3 +108,16 @@ test_asi_map_SRCS := asi/audit.c asi/switch.c lib/log.c lib/fmt.c $(test_asi_swi
 
 UNIT_TESTS += asi_audit
 test_asi_audit_SRCS := $(test_asi_map_SRCS)
+
+UNIT_TESTS += exit_hypercall
+test_exit_hypercall_SRCS := $(FAKE_VCPU_SRCS) vmm/exit_hypercall.c
+
+UNIT_TESTS += exit_insn
+test_exit_insn_SRCS := $(FAKE_VCPU_SRCS) vmm/exit_insn.c
+
+UNIT_TESTS += vmx
+test_vmx_SRCS := arch/x86/vmx.c arch/x86/vmxctls.c unittests/fake/vmxcpu.c unittests/fake/cpu.c
+
+UNIT_TESTS += vm
+test_vm_SRCS := vmm/vm.c vmm/vcpu.c vmm/ept.c vmm/inject.c vmm/loader.c vmm/multiboot.c \
+	vmm/image_place.c vmm/mbi.c mm/ptable.c mm/memmap.c lib/log.c lib/fmt.c $(test_buddy_SRCS)

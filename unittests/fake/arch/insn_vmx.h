@@ -3,6 +3,7 @@
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
+#include "arch/insn_priv.h"
 
 struct cpuid_regs {
 	uint32_t eax, ebx, ecx, edx;

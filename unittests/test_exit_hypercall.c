@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: MIT */
+/* vmm/exit_hypercall.c: every number of vmm/abi.h, with right and wrong arguments, in both widths. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <cmocka.h>
+#include "arch/regs.h"
+#include "arch/vmx.h"
+#include "unittests/fake/vmx.h"
+#include "vmm/abi.h"
+#include "vmm/exit.h"
+#include "vmm/stats.h"
+
+#define V (&fake_vcpu)
+/* What stands in the upper halves of registers: a 32-bit guest's arguments must not have it. */
+#define DIRT 0xdeadbeef00000000UL
+
+static struct vcpu_stats stats;
+static struct asi domain;
+static unsigned int nr_asi_exit, nr_audit;
+
+void asi_exit(void)
+{
+	nr_asi_exit++;
+}
+
+void asi_audit(struct asi_audit *out)
+{
+	assert_int_equal(nr_asi_exit, 1); /* it may not find out by a fault */
+	nr_audit++;
+	*out = (struct asi_audit){ .violations = 3 };
+}
+
+static int reset(void **state)
+{
+	(void)state;
+	fake_vcpu_reset();
+	memset(&stats, 0, sizeof(stats));
+	V->stats = &stats;
+	V->asi = &domain;
+	V->events.due = 1000;
+	fake_tsc = 50000;
+	nr_asi_exit = nr_audit = 0;
+	return 0;
+}
+
+static void enter_32bit(void)
+{
+	vmcs_write(VMCS_GUEST_CS_AR, 0x9b | SEG_AR_DB);
+}
+
+/* The result, of a call that resumes the guest behind VMCALL and changes no other register. */
+static uint64_t call(uint64_t number, uint64_t arg1, uint64_t arg2)
+{
+	uint64_t before[GPR_NR];
+
+	for (unsigned int i = 0; i < GPR_NR; i++)
+		V->regs[i] = DIRT | i;
+	V->regs[RAX] = number;
+	V->regs[RBX] = arg1;
+	V->regs[RCX] = arg2;
+	memcpy(before, V->regs, sizeof(before));
+	assert_int_equal(exit_hypercall(V), RESUME_NEXT);
+	before[RAX] = V->regs[RAX];
+	assert_memory_equal(V->regs, before, sizeof(before));
+	return V->regs[RAX];
+}
+
+#define EINVAL_64 ((uint64_t)HC_EINVAL)
+#define EINVAL_32 ((uint32_t)HC_EINVAL)
+
+static void test_version(void **state)
+{
+	(void)state;
+	assert_int_equal(call(HC_VERSION, 0, 0), HC_ABI_VERSION);
+	assert_int_equal(call(DIRT | HC_VERSION, 0, 0), HC_ABI_VERSION); /* the number is EAX */
+	enter_32bit();
+	assert_int_equal(call(DIRT | HC_VERSION, 0, 0), HC_ABI_VERSION);
+}
+
+static void test_exit(void **state)
+{
+	static const struct {
+		bool wide;
+		uint64_t arg;
+		enum verdict verdict;
+		uint32_t code;
+	} cases[] = {
+		{ true, 0, VERDICT_PASS, 0 },
+		{ true, 1, VERDICT_FAIL, 1 },
+		{ true, 0xffffffff, VERDICT_FAIL, 0xffffffff },
+		{ true, DIRT, VERDICT_FAIL, 0xffffffff }, /* not 0, although its low half is */
+		{ false, DIRT, VERDICT_PASS, 0 },
+		{ false, DIRT | 7, VERDICT_FAIL, 7 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		reset(state);
+		if (!cases[i].wide)
+			enter_32bit();
+		V->regs[RAX] = HC_EXIT;
+		V->regs[RBX] = cases[i].arg;
+		assert_int_equal(exit_hypercall(V), STOP_VM);
+		assert_int_equal(fake_vm.verdict, cases[i].verdict);
+		assert_int_equal(fake_vm.code, cases[i].code);
+		assert_null(fake_vm.reason);
+	}
+}
+
+static void test_timer(void **state)
+{
+	(void)state;
+	assert_int_equal(call(HC_TIMER, 1000, 32), 0);
+	assert_int_equal(V->timer_deadline, 51000);
+	assert_int_equal(V->timer_vector, 32);
+	assert_int_equal(call(HC_TIMER, 2000, 255), 0); /* replaces the last */
+	assert_int_equal(V->timer_deadline, 52000);
+	assert_int_equal(V->timer_vector, 255);
+	/* A wrong vector leaves the timer as it was. */
+	assert_int_equal(call(HC_TIMER, 1, 31), EINVAL_64);
+	assert_int_equal(call(HC_TIMER, 1, 256), EINVAL_64);
+	assert_int_equal(call(HC_TIMER, 1, BIT(32) | 32), EINVAL_64);
+	assert_int_equal(call(HC_TIMER, 0, 0), EINVAL_64);
+	assert_int_equal(V->timer_deadline, 52000);
+	assert_int_equal(V->timer_vector, 255);
+	/* Beyond the end of time. */
+	assert_int_equal(call(HC_TIMER, ~0UL, 64), 0);
+	assert_int_equal(V->timer_deadline, ~0UL);
+	/* At once: an interrupt, and no timer any more. */
+	assert_int_equal(call(HC_TIMER, 0, 64), 0);
+	assert_int_equal(V->timer_deadline, 0);
+	assert_int_equal(V->events.irq[1], 1);
+	assert_int_equal(V->events.due, 0);
+
+	reset(state);
+	enter_32bit();
+	assert_int_equal(call(HC_TIMER, DIRT | 1000, DIRT | 32), 0);
+	assert_int_equal(V->timer_deadline, 51000);
+	assert_int_equal(call(HC_TIMER, DIRT, 31), EINVAL_32);
+}
+
+static void test_events(void **state)
+{
+	(void)state;
+	assert_int_equal(call(HC_NMI, 0, 0), 0);
+	assert_true(V->events.nmi);
+	assert_int_equal(V->events.due, 0);
+	assert_int_equal(call(HC_IRQ, 31, 0), EINVAL_64);
+	assert_int_equal(call(HC_IRQ, 256, 0), EINVAL_64);
+	assert_int_equal(call(HC_IRQ, BIT(32) | 32, 0), EINVAL_64);
+	for (unsigned int i = 0; i < 4; i++)
+		assert_int_equal(V->events.irq[i], 0);
+	assert_int_equal(call(HC_IRQ, 32, 0), 0);
+	assert_int_equal(call(HC_IRQ, 255, 0), 0);
+	assert_int_equal(V->events.irq[0], BIT(32));
+	assert_int_equal(V->events.irq[3], BIT(63));
+	enter_32bit();
+	assert_int_equal(call(HC_IRQ, DIRT | 33, 0), 0);
+	assert_int_equal(V->events.irq[0], BIT(32) | BIT(33));
+}
+
+static void test_tsc_exit(void **state)
+{
+	(void)state;
+	vmcs_write(VMCS_PROC_CTLS, PROC_HLT_EXIT);
+	assert_int_equal(call(HC_TSC_EXIT, 1, 0), 0);
+	assert_int_equal(vmcs_read(VMCS_PROC_CTLS), PROC_HLT_EXIT | PROC_RDTSC_EXIT);
+	assert_int_equal(call(HC_TSC_EXIT, 2, 0), EINVAL_64);
+	assert_int_equal(call(HC_TSC_EXIT, BIT(32), 0), EINVAL_64);
+	assert_int_equal(vmcs_read(VMCS_PROC_CTLS), PROC_HLT_EXIT | PROC_RDTSC_EXIT);
+	assert_int_equal(call(HC_TSC_EXIT, 0, 0), 0);
+	assert_int_equal(vmcs_read(VMCS_PROC_CTLS), PROC_HLT_EXIT);
+}
+
+static void test_counts(void **state)
+{
+	const unsigned int last = EXIT_REASON_NR - 1;
+
+	(void)state;
+	stats.exits[EXIT_REASON_CPUID] = (struct exit_stats){ .count = 10, .restricted = 9 };
+	stats.exits[last] = (struct exit_stats){ .count = BIT(40) + 2, .restricted = 1 };
+	assert_int_equal(call(HC_EXIT_COUNT, EXIT_REASON_CPUID, 0), 10);
+	assert_int_equal(call(HC_RESTRICTED, EXIT_REASON_CPUID, 0), 9);
+	assert_int_equal(call(HC_EXIT_COUNT, last, 0), BIT(40) + 2);
+	assert_int_equal(call(HC_RESTRICTED, last, 0), 1);
+	assert_int_equal(call(HC_EXIT_COUNT, last + 1, 0), EINVAL_64);
+	assert_int_equal(call(HC_RESTRICTED, last + 1, 0), EINVAL_64);
+	assert_int_equal(call(HC_EXIT_COUNT, ~0UL, 0), EINVAL_64);
+	assert_int_equal(call(HC_RESTRICTED, BIT(32) | EXIT_REASON_CPUID, 0), EINVAL_64);
+	enter_32bit();
+	assert_int_equal(call(HC_EXIT_COUNT, DIRT | EXIT_REASON_CPUID, 0), 10);
+	assert_int_equal(call(HC_EXIT_COUNT, last, 0), 2);
+	assert_int_equal(call(HC_RESTRICTED, last + 1, 0), EINVAL_32);
+	V->asi = NULL; /* ASI is off */
+	assert_int_equal(call(HC_RESTRICTED, EXIT_REASON_CPUID, 0), 0xffffffff);
+	assert_int_equal(call(HC_RESTRICTED, last + 1, 0), EINVAL_32);
+	reset(state);
+	V->asi = NULL;
+	assert_int_equal(call(HC_RESTRICTED, EXIT_REASON_CPUID, 0), ~0UL);
+}
+
+static void test_audit(void **state)
+{
+	(void)state;
+	assert_int_equal(call(HC_AUDIT, 0, 0), 3);
+	assert_int_equal(nr_audit, 1);
+}
+
+static void test_unknown(void **state)
+{
+	(void)state;
+	assert_int_equal(call(HC_IRQ + 1, 0, 0), EINVAL_64);
+	assert_int_equal(call(~0UL, 0, 0), EINVAL_64);
+	enter_32bit();
+	assert_int_equal(call(HC_IRQ + 1, 0, 0), EINVAL_32);
+}
+
+/* Nothing but the answer, whatever is asked. */
+static void test_user_mode(void **state)
+{
+	for (uint64_t number = HC_VERSION; number <= HC_IRQ + 1; number++)
+		for (uint64_t cpl = 1; cpl <= 3; cpl++) {
+			reset(state);
+			vmcs_write(VMCS_PROC_CTLS, PROC_HLT_EXIT);
+			vmcs_write(VMCS_GUEST_SS_AR, 0x93 | cpl << SEG_AR_DPL_SHIFT);
+			assert_int_equal(call(number, 1, 32), (uint64_t)HC_EPERM);
+			enter_32bit();
+			assert_int_equal(call(number, 1, 32), (uint32_t)HC_EPERM);
+			assert_int_equal(fake_vm.verdict, VERDICT_NONE);
+			assert_int_equal(V->timer_deadline, 0);
+			assert_false(V->events.nmi);
+			assert_int_equal(V->events.irq[0], 0);
+			assert_int_equal(vmcs_read(VMCS_PROC_CTLS), PROC_HLT_EXIT);
+			assert_int_equal(nr_audit, 0);
+		}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(test_version, reset),
+		cmocka_unit_test_setup(test_exit, reset),
+		cmocka_unit_test_setup(test_timer, reset),
+		cmocka_unit_test_setup(test_events, reset),
+		cmocka_unit_test_setup(test_tsc_exit, reset),
+		cmocka_unit_test_setup(test_counts, reset),
+		cmocka_unit_test_setup(test_audit, reset),
+		cmocka_unit_test_setup(test_unknown, reset),
+		cmocka_unit_test_setup(test_user_mode, reset),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
