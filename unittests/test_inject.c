@@ -239,6 +239,42 @@ static void test_interrupt_order(void **state)
 	assert_false(inject_can_wake(V));
 }
 
+/* Whatever is pended makes the exit path look: it compares with events.due and nothing else. */
+static void test_all_events_are_due(void **state)
+{
+	(void)state;
+	for (int kind = 0; kind < 7; kind++) {
+		fake_vcpu_reset();
+		V->events.due = ~0UL;
+		switch (kind) {
+		case 0:
+			inject_exception(V, VEC_UD);
+			break;
+		case 1:
+			inject_exception_code(V, VEC_GP, 0);
+			break;
+		case 2:
+			inject_page_fault(V, 0x1000, PF_WRITE);
+			break;
+		case 3:
+			inject_reflect(V, INTR_INFO_VALID | INTR_TYPE_HW_EXCEPTION | VEC_DB, 0, 0);
+			break;
+		case 4:
+			inject_nmi(V);
+			break;
+		case 5:
+			inject_irq(V, 32);
+			break;
+		case 6:
+			vmcs_write(VMCS_IDT_VECTORING_INFO,
+				   INTR_INFO_VALID | INTR_TYPE_EXT_INT | 40);
+			inject_note_vectoring(V);
+			break;
+		}
+		assert_int_equal(V->events.due, 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -253,6 +289,7 @@ int main(void)
 		cmocka_unit_test_setup(test_reflect, reset),
 		cmocka_unit_test(test_blocking),
 		cmocka_unit_test_setup(test_interrupt_order, reset),
+		cmocka_unit_test(test_all_events_are_due),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
