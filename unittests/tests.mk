@@ -108,3 +108,6 @@ test_asi_map_SRCS := asi/audit.c asi/switch.c lib/log.c lib/fmt.c $(test_asi_swi
 
 UNIT_TESTS += asi_audit
 test_asi_audit_SRCS := $(test_asi_map_SRCS)
+
+UNIT_TESTS += ptable_exact
+test_ptable_exact_SRCS := $(test_ptable_SRCS)
