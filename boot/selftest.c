@@ -80,9 +80,13 @@ static bool test_slab(void)
 	return true;
 }
 
+/* Guard pages around an area; freed, it is found no more, and unmapped when its batch is. */
 static bool test_vmalloc(void)
 {
 	char *p = vmalloc(3 * PAGE_SIZE, LOCAL, owner);
+	struct vmalloc_stats s;
+	void *start;
+	size_t len;
 
 	CHECK(p);
 	CHECK((uint64_t)p - VMALLOC_LOCAL_BASE - TEST_OWNER * VMALLOC_LOCAL_SIZE <
@@ -90,7 +94,15 @@ static bool test_vmalloc(void)
 	p[3 * PAGE_SIZE - 1] = 1;
 	CHECK(!ptable_walk(hostmap_ptable(), (uint64_t)p - 1).present);
 	CHECK(!ptable_walk(hostmap_ptable(), (uint64_t)p + 3 * PAGE_SIZE).present);
+	CHECK(vmalloc_area_of(p, &start, &len) && start == p && len == 3 * PAGE_SIZE);
 	vfree(p);
+	CHECK(!vmalloc_area_of(p, &start, &len));
+	vmalloc_get_stats(LOCAL, owner, &s);
+	CHECK(s.areas == 0 && s.lazy_areas == 1 && s.lazy_pages == 3);
+	CHECK(vmalloc_flush() >= 3);
+	vmalloc_get_stats(LOCAL, owner, &s);
+	CHECK(s.lazy_areas == 0 && s.flushes == 1);
+	CHECK(!ptable_walk(hostmap_ptable(), (uint64_t)p).present);
 	return true;
 }
 
@@ -282,6 +294,7 @@ static bool set_up(void)
 
 static void tear_down(void)
 {
+	vmalloc_owner_end(owner);
 	mem_owner_destroy(owner);
 	asi_destroy(domain);
 	page_free(owner, 0);

@@ -227,6 +227,10 @@ int hostmap_vmap(void *hva, const hpa_t *frames, size_t nr_pages)
 void hostmap_vunmap(void *hva, size_t nr_pages)
 {
 	ptable_unmap(&host, (uint64_t)hva, nr_pages * PAGE_SIZE);
+}
+
+void hostmap_vflush(void)
+{
 	tlb_flush_all();
 }
 

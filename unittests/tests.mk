@@ -48,7 +48,7 @@ UNIT_TESTS += slab
 test_slab_SRCS := mm/slab.c mm/memmap.c $(test_buddy_SRCS)
 
 UNIT_TESTS += vmalloc
-test_vmalloc_SRCS := unittests/fake/hostmap.c $(test_buddy_SRCS)
+test_vmalloc_SRCS := mm/vmarea.c unittests/fake/hostmap.c $(test_buddy_SRCS)
 
 # Exit handlers, on the fake VMCS of unittests/fake/vmx.c.
 FAKE_VCPU_SRCS := unittests/fake/vmx.c unittests/fake/cpu.c vmm/inject.c vmm/exit_event.c
@@ -111,3 +111,10 @@ test_asi_audit_SRCS := $(test_asi_map_SRCS)
 
 UNIT_TESTS += ptable_exact
 test_ptable_exact_SRCS := $(test_ptable_SRCS)
+
+# mm/vmalloc.c is included here too.
+UNIT_TESTS += vmalloc_lazy
+test_vmalloc_lazy_SRCS := $(test_vmalloc_SRCS)
+
+UNIT_TESTS += vmarea
+test_vmarea_SRCS := mm/vmarea.c unittests/fake/cpu.c
