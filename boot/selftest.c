@@ -13,6 +13,7 @@
 #include "lib/log.h"
 #include "mm/buddy.h"
 #include "mm/hostmap.h"
+#include "mm/percpu.h"
 #include "mm/slab.h"
 #include "mm/vmalloc.h"
 
@@ -177,6 +178,31 @@ static bool test_no_crossing(void)
 	return true;
 }
 
+/* Dynamic per-CPU memory: what is GLOBAL is here in every space, what is SENSITIVE costs a crossing. */
+static bool test_percpu(void)
+{
+	uint64_t *global = percpu_alloc(24, 64, GLOBAL), *secret = percpu_alloc(24, 64, SENSITIVE);
+	uint64_t flags = irq_save(), before = asi_cpu_stats()->exits[ASI_BY_FAULT];
+	struct asi *d = domain;
+	uint64_t *again;
+
+	CHECK(global && secret);
+	asi_enter(d);
+	asi_relax();
+	CHECK(read_word(percpu_this(global)) == 0);
+	*percpu_this(global) = 1;
+	again = percpu_alloc(8, 8, GLOBAL);
+	CHECK(again && again != global);
+	percpu_free(again);
+	CHECK(asi_self() == TEST_OWNER && asi_cpu_stats()->exits[ASI_BY_FAULT] == before);
+	CHECK(read_word(percpu_this(secret)) == 0);
+	CHECK(asi_self() == 0 && asi_cpu_stats()->exits[ASI_BY_FAULT] == before + 1);
+	irq_restore(flags);
+	percpu_free(global);
+	percpu_free(secret);
+	return true;
+}
+
 bool selftest_trap(const struct trap_frame *frame)
 {
 	if (!this_cpu(selftest_expected) || frame->vector != this_cpu(selftest_expected))
@@ -278,6 +304,7 @@ static const struct test tests[] = {
 	{ "crossing by call", test_crossing_by_call, true },
 	{ "crossing by fault", test_crossing_by_fault, true },
 	{ "no crossing", test_no_crossing, true },
+	{ "per-CPU memory", test_percpu, true },
 	{ "interrupt in a critical section", test_interrupt, true },
 	{ "NMI in a critical section", test_nmi, true },
 	{ "audit", test_audit, true },

@@ -118,3 +118,6 @@ test_vmalloc_lazy_SRCS := $(test_vmalloc_SRCS)
 
 UNIT_TESTS += vmarea
 test_vmarea_SRCS := mm/vmarea.c unittests/fake/cpu.c
+
+UNIT_TESTS += percpu
+test_percpu_SRCS := mm/percpu.c $(test_buddy_SRCS)
