@@ -81,7 +81,7 @@ static hpa_t table_alloc(struct ptable *pt)
 	}
 	for (unsigned int i = 0; i < ENTRIES; i++)
 		table[i] = PTE_ABSENT;
-	pt->nr_tables++;
+	__atomic_fetch_add(&pt->nr_tables, 1, __ATOMIC_RELAXED);
 	return hpa;
 }
 
@@ -93,20 +93,25 @@ int ptable_init(struct ptable *pt, const struct pt_format *format, enum mem_clas
 	return pt->root.v == HPA_NONE.v ? -ENOMEM : 0;
 }
 
-static void table_free(struct ptable *pt, hpa_t hpa, unsigned int level)
+static void table_free(struct ptable *pt, hpa_t hpa)
 {
-	uint64_t *table = table_hva(pt, hpa);
+	page_free(table_hva(pt, hpa), 0);
+	__atomic_fetch_sub(&pt->nr_tables, 1, __ATOMIC_RELAXED);
+}
+
+static void tree_free(struct ptable *pt, hpa_t hpa, unsigned int level)
+{
+	const uint64_t *table = table_hva(pt, hpa);
 
 	for (unsigned int i = 0; level > 0 && i < ENTRIES; i++)
 		if (entry_present(pt, table[i]) && !entry_is_leaf(pt, table[i], level))
-			table_free(pt, entry_hpa(table[i], 0), level - 1);
-	page_free(table, 0);
-	pt->nr_tables--;
+			tree_free(pt, entry_hpa(table[i], 0), level - 1);
+	table_free(pt, hpa);
 }
 
 void ptable_destroy(struct ptable *pt)
 {
-	table_free(pt, pt->root, PT_LEVELS - 1);
+	tree_free(pt, pt->root, PT_LEVELS - 1);
 	ASSERT(pt->nr_tables == 0);
 }
 
@@ -126,22 +131,28 @@ static uint64_t *find_entry(const struct ptable *pt, uint64_t va, unsigned int l
 	}
 }
 
-/* Makes the tables down to @level for one address. */
+/*
+ * Makes the tables down to @level for one address. Others may do so at the same time, for the same
+ * address or a neighbour: who comes second gives his table back and goes on with the first one's.
+ */
 static int prepare_one(struct ptable *pt, uint64_t va, unsigned int level)
 {
 	for (unsigned int l = PT_LEVELS - 1; l > level; l--) {
-		uint64_t *entry = find_entry(pt, va, l);
+		uint64_t *entry = find_entry(pt, va, l), old;
 		hpa_t table;
 
 		ASSERT(entry);
-		if (entry_present(pt, *entry)) {
-			ASSERT(!entry_is_leaf(pt, *entry, l));
-			continue;
+		old = READ_ONCE(*entry);
+		if (!entry_present(pt, old)) {
+			table = table_alloc(pt);
+			if (table.v == HPA_NONE.v)
+				return -ENOMEM;
+			if (__atomic_compare_exchange_n(entry, &old, table.v | pt->format->table,
+							false, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+				continue;
+			table_free(pt, table);
 		}
-		table = table_alloc(pt);
-		if (table.v == HPA_NONE.v)
-			return -ENOMEM;
-		WRITE_ONCE(*entry, table.v | pt->format->table);
+		ASSERT(!entry_is_leaf(pt, old, l));
 	}
 	return 0;
 }

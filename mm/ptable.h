@@ -41,7 +41,10 @@ __must_check int ptable_init(struct ptable *pt, const struct pt_format *format,
  */
 void ptable_destroy(struct ptable *pt);
 
-/* Makes the tables down to @level for [@va, @va + @len): leaves can then be set at @level. 0 or -ENOMEM. */
+/*
+ * Makes the tables down to @level for [@va, @va + @len): leaves can then be set at @level. 0 or -ENOMEM.
+ * Any CPUs may prepare ranges of one ptable at the same time, overlapping ones too.
+ */
 __must_check int ptable_prepare(struct ptable *pt, uint64_t va, uint64_t len, unsigned int level);
 
 /*

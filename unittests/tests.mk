@@ -121,3 +121,7 @@ test_vmarea_SRCS := mm/vmarea.c unittests/fake/cpu.c
 
 UNIT_TESTS += percpu
 test_percpu_SRCS := mm/percpu.c $(test_buddy_SRCS)
+
+# mm/ptable.c is included here.
+UNIT_TESTS += ptable_race
+test_ptable_race_SRCS := mm/memmap.c $(test_buddy_SRCS)
