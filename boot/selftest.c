@@ -259,7 +259,7 @@ static uint64_t violations(void)
 	return a.violations;
 }
 
-/* The audit finds nothing as things are, and each of three planted faults. */
+/* The audit finds nothing as things are, and each of four planted faults. */
 static bool test_audit(void)
 {
 	uint64_t *page = page_alloc(0, SENSITIVE, NULL), *local = page_alloc(0, LOCAL, owner);
@@ -268,7 +268,7 @@ static bool test_audit(void)
 	CHECK(page && local);
 	CHECK(violations() == 0);
 
-	log_info("selftest: three violations are planted now, and reported");
+	log_info("selftest: four violations are planted now, and reported");
 	/* A sensitive page in the local vmalloc range. */
 	ptable_map(&domain->pt, SELF_PAGE + PAGE_SIZE, hva_to_hpa(page), PAGE_SIZE, 0, PROT_RW);
 	CHECK(violations() == 1);
@@ -284,6 +284,12 @@ static bool test_audit(void)
 	block->owner = NULL;
 	CHECK(violations() == 1);
 	block->owner = owner;
+
+	/* A page table in memory that guests may learn. */
+	block = pfn_to_pageblock(hpa_to_pfn(domain->pt.root));
+	block->class = GLOBAL;
+	CHECK(violations() >= 1);
+	block->class = SENSITIVE;
 
 	CHECK(violations() == 0);
 	page_free(page, 0);

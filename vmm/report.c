@@ -95,11 +95,11 @@ static void report_surface(const struct vm *vm, const char *name)
 	if (!vm->asi)
 		return;
 	asi_surface(vm->asi, &s);
-	log_info(
-		"@surface {\"vm\":\"%s\",\"image\":%lu,\"global\":%lu,\"local\":%lu,"
-		"\"vmalloc\":%lu,\"metadata\":%lu,\"percpu\":%lu,\"device\":%lu,\"total_ram\":%lu}",
-		name, s.image, s.global, s.local, s.vmalloc, s.metadata, s.percpu, s.device,
-		s.total_ram);
+	log_info("@surface {\"vm\":\"%s\",\"image\":%lu,\"global\":%lu,\"local\":%lu,"
+		 "\"vmalloc\":%lu,\"metadata\":%lu,\"percpu\":%lu,\"device\":%lu,\"tables\":%lu,"
+		 "\"total_ram\":%lu}",
+		 name, s.image, s.global, s.local, s.vmalloc, s.metadata, s.percpu, s.device,
+		 s.tables, s.total_ram);
 }
 
 static void report_guest(const struct vm *vm, const char *name)
