@@ -125,3 +125,7 @@ test_percpu_SRCS := mm/percpu.c $(test_buddy_SRCS)
 # mm/ptable.c is included here.
 UNIT_TESTS += ptable_race
 test_ptable_race_SRCS := mm/memmap.c $(test_buddy_SRCS)
+
+# mm/hostmap.c and mm/memmap.c are included here.
+UNIT_TESTS += hostmap
+test_hostmap_SRCS := mm/ptable.c mm/percpu.c unittests/fake/mmu.c $(test_buddy_SRCS)
