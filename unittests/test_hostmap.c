@@ -277,6 +277,36 @@ static void test_firmware(void **state)
 	assert_null(hostmap_firmware(HPA(~0UL), 2));
 }
 
+/* Without memory: an error code once the machine runs, a panic that says why before it can. */
+static void test_no_memory(void **state)
+{
+	static const struct memrange tiny[] = { { MiB(2), MiB(2) + 24 * PAGE_SIZE }, { 0, 0 } };
+	hpa_t frame = HPA(MiB(9));
+
+	(void)state;
+	for (unsigned int pages = 0; pages < 40; pages++) {
+		uint64_t tables;
+
+		/* The CPU's areas need more, with their tables: each of them is the one that is missing. */
+		start(small, true);
+		tables = host.nr_tables;
+		memset(&all_ram, 0, sizeof(all_ram));
+		memset(&free_ram, 0, sizeof(free_ram));
+		taking = false;
+		if (pages)
+			assert_int_equal(memmap_add(GiB(3), pages * PAGE_SIZE), 0);
+		assert_int_equal(hostmap_add_cpu(0), -ENOMEM);
+		assert_true(host.nr_tables - tables <= pages);
+		assert_null(memmap_free(0));
+		assert_null(hostmap_device(HPA(0xfee00000)));
+		assert_null(hostmap_firmware(HPA(GiB(900)), 1));
+		assert_int_equal(hostmap_vmap((void *)VMALLOC_GLOBAL_BASE, &frame, 1), -ENOMEM);
+		assert_int_equal(hostmap_vlookup((void *)VMALLOC_GLOBAL_BASE).v, HPA_NONE.v);
+	}
+	expect_assert_failure(start(tiny, true));
+	assert_non_null(strstr(fake_panic_text, "page tables"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -284,6 +314,7 @@ int main(void)
 		cmocka_unit_test(test_image),	       cmocka_unit_test(test_slots),
 		cmocka_unit_test(test_percpu),	       cmocka_unit_test(test_vmap),
 		cmocka_unit_test(test_free_init),      cmocka_unit_test(test_firmware),
+		cmocka_unit_test(test_no_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
