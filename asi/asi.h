@@ -146,18 +146,25 @@ void asi_flush_local(struct asi *asi);
 
 /*
  * Walks every domain's tables and compares each leaf with the unrestricted tables
- * and the tags. Logs each violation in a line and returns how many there are.
+ * and the tags; and sees that no page of any host table, which are SENSITIVE, lies in a block that a
+ * restricted space maps. Logs each violation in a line and counts them.
  */
 struct asi_audit {
-	uint64_t domains, leaves, bytes, violations;
+	uint64_t domains, leaves, bytes, tables, violations;
 };
 void asi_audit(struct asi_audit *out);
 
-/* Bytes that @asi maps, by class; and what of the RAM it does not map. */
+/*
+ * Bytes that @asi maps, by class; what of the RAM it does not map; and the table pages that are its own,
+ * which no space maps. (Those of its local vmalloc range belong to the unrestricted space: map_create().)
+ */
 struct asi_surface {
 	uint64_t image, global, local, vmalloc, metadata, percpu, device, total_ram, hidden;
+	uint64_t tables;
 };
 void asi_surface(const struct asi *asi, struct asi_surface *out);
+/* Table pages of all host tables: the unrestricted ones, those that domains share, and each domain's. */
+uint64_t asi_table_pages(void);
 
 /* One row of the crossing table: faults by the instruction that met sensitive memory. */
 struct asi_crossing {

@@ -152,6 +152,35 @@ static bool check_leaf(const struct pt_leaf *leaf, void *arg)
 	return true;
 }
 
+/*
+ * Of one page that is a table: decision 0002 exempts EPT tables alone. Boot's tables lie in blocks that
+ * the buddy has not got whole, and so can never change class: SENSITIVE too.
+ */
+static bool check_table(hpa_t table, unsigned int level, uint64_t va, void *arg)
+{
+	struct asi_audit *audit = arg;
+	const struct pageblock *b = pfn_to_pageblock(hpa_to_pfn(table));
+
+	audit->tables++;
+	if (memmap_is_ram(table.v, PAGE_SIZE) && b->class == SENSITIVE)
+		return true;
+	if (audit->violations++ < REPORTS_MAX)
+		log_error("audit: the table of level %u for 0x%lx, at 0x%lx, is not SENSITIVE",
+			  level, va, table.v);
+	return true;
+}
+
+/* Each domain's tables; what it shares is seen with the shared ones, and again with each domain. */
+static void audit_tables(struct asi_audit *audit)
+{
+	ptable_for_each_table(hostmap_ptable(), check_table, audit);
+	if (switch_enabled())
+		ptable_for_each_table(&asi_global, check_table, audit);
+	for (unsigned int i = 1; i <= OWNER_MAX; i++)
+		if (asi_by_owner[i])
+			ptable_for_each_table(&asi_by_owner[i]->pt, check_table, audit);
+}
+
 static void audit_domain(const struct asi *asi, struct asi_audit *audit,
 			 struct asi_surface *surface)
 {
@@ -169,6 +198,7 @@ void asi_audit(struct asi_audit *out)
 	for (unsigned int i = 1; i <= OWNER_MAX; i++)
 		if (asi_by_owner[i])
 			audit_domain(asi_by_owner[i], out, &surface);
+	audit_tables(out);
 }
 
 void asi_surface(const struct asi *asi, struct asi_surface *out)
@@ -180,4 +210,15 @@ void asi_surface(const struct asi *asi, struct asi_surface *out)
 		audit_domain(asi, &audit, out);
 	out->hidden = out->total_ram - out->image - out->global - out->local - out->metadata -
 		      out->percpu;
+	out->tables = asi ? asi->pt.nr_tables : 0;
+}
+
+uint64_t asi_table_pages(void)
+{
+	uint64_t nr = hostmap_ptable()->nr_tables + asi_global.nr_tables;
+
+	for (unsigned int i = 1; i <= OWNER_MAX; i++)
+		if (asi_by_owner[i])
+			nr += asi_by_owner[i]->pt.nr_tables;
+	return nr;
 }

@@ -77,8 +77,9 @@ static uint64_t report_audit(void)
 	struct asi_audit a;
 
 	asi_audit(&a);
-	log_info("@audit {\"domains\":%lu,\"leaves\":%lu,\"bytes\":%lu,\"violations\":%lu}",
-		 a.domains, a.leaves, a.bytes, a.violations);
+	log_info("@audit "
+		 "{\"domains\":%lu,\"leaves\":%lu,\"bytes\":%lu,\"tables\":%lu,\"violations\":%lu}",
+		 a.domains, a.leaves, a.bytes, a.tables, a.violations);
 	return a.violations;
 }
 

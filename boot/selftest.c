@@ -13,6 +13,7 @@
 #include "lib/log.h"
 #include "mm/buddy.h"
 #include "mm/hostmap.h"
+#include "mm/percpu.h"
 #include "mm/slab.h"
 #include "mm/vmalloc.h"
 
@@ -80,9 +81,13 @@ static bool test_slab(void)
 	return true;
 }
 
+/* Guard pages around an area; freed, it is found no more, and unmapped when its batch is. */
 static bool test_vmalloc(void)
 {
 	char *p = vmalloc(3 * PAGE_SIZE, LOCAL, owner);
+	struct vmalloc_stats s;
+	void *start;
+	size_t len;
 
 	CHECK(p);
 	CHECK((uint64_t)p - VMALLOC_LOCAL_BASE - TEST_OWNER * VMALLOC_LOCAL_SIZE <
@@ -90,7 +95,15 @@ static bool test_vmalloc(void)
 	p[3 * PAGE_SIZE - 1] = 1;
 	CHECK(!ptable_walk(hostmap_ptable(), (uint64_t)p - 1).present);
 	CHECK(!ptable_walk(hostmap_ptable(), (uint64_t)p + 3 * PAGE_SIZE).present);
+	CHECK(vmalloc_area_of(p, &start, &len) && start == p && len == 3 * PAGE_SIZE);
 	vfree(p);
+	CHECK(!vmalloc_area_of(p, &start, &len));
+	vmalloc_get_stats(LOCAL, owner, &s);
+	CHECK(s.areas == 0 && s.lazy_areas == 1 && s.lazy_pages == 3);
+	CHECK(vmalloc_flush() >= 3);
+	vmalloc_get_stats(LOCAL, owner, &s);
+	CHECK(s.lazy_areas == 0 && s.flushes == 1);
+	CHECK(!ptable_walk(hostmap_ptable(), (uint64_t)p).present);
 	return true;
 }
 
@@ -165,6 +178,31 @@ static bool test_no_crossing(void)
 	return true;
 }
 
+/* Dynamic per-CPU memory: what is GLOBAL is here in every space, what is SENSITIVE costs a crossing. */
+static bool test_percpu(void)
+{
+	uint64_t *global = percpu_alloc(24, 64, GLOBAL), *secret = percpu_alloc(24, 64, SENSITIVE);
+	uint64_t flags = irq_save(), before = asi_cpu_stats()->exits[ASI_BY_FAULT];
+	struct asi *d = domain;
+	uint64_t *again;
+
+	CHECK(global && secret);
+	asi_enter(d);
+	asi_relax();
+	CHECK(read_word(percpu_this(global)) == 0);
+	*percpu_this(global) = 1;
+	again = percpu_alloc(8, 8, GLOBAL);
+	CHECK(again && again != global);
+	percpu_free(again);
+	CHECK(asi_self() == TEST_OWNER && asi_cpu_stats()->exits[ASI_BY_FAULT] == before);
+	CHECK(read_word(percpu_this(secret)) == 0);
+	CHECK(asi_self() == 0 && asi_cpu_stats()->exits[ASI_BY_FAULT] == before + 1);
+	irq_restore(flags);
+	percpu_free(global);
+	percpu_free(secret);
+	return true;
+}
+
 bool selftest_trap(const struct trap_frame *frame)
 {
 	if (!this_cpu(selftest_expected) || frame->vector != this_cpu(selftest_expected))
@@ -221,7 +259,7 @@ static uint64_t violations(void)
 	return a.violations;
 }
 
-/* The audit finds nothing as things are, and each of three planted faults. */
+/* The audit finds nothing as things are, and each of four planted faults. */
 static bool test_audit(void)
 {
 	uint64_t *page = page_alloc(0, SENSITIVE, NULL), *local = page_alloc(0, LOCAL, owner);
@@ -230,7 +268,7 @@ static bool test_audit(void)
 	CHECK(page && local);
 	CHECK(violations() == 0);
 
-	log_info("selftest: three violations are planted now, and reported");
+	log_info("selftest: four violations are planted now, and reported");
 	/* A sensitive page in the local vmalloc range. */
 	ptable_map(&domain->pt, SELF_PAGE + PAGE_SIZE, hva_to_hpa(page), PAGE_SIZE, 0, PROT_RW);
 	CHECK(violations() == 1);
@@ -246,6 +284,12 @@ static bool test_audit(void)
 	block->owner = NULL;
 	CHECK(violations() == 1);
 	block->owner = owner;
+
+	/* A page table in memory that guests may learn. */
+	block = pfn_to_pageblock(hpa_to_pfn(domain->pt.root));
+	block->class = GLOBAL;
+	CHECK(violations() >= 1);
+	block->class = SENSITIVE;
 
 	CHECK(violations() == 0);
 	page_free(page, 0);
@@ -266,6 +310,7 @@ static const struct test tests[] = {
 	{ "crossing by call", test_crossing_by_call, true },
 	{ "crossing by fault", test_crossing_by_fault, true },
 	{ "no crossing", test_no_crossing, true },
+	{ "per-CPU memory", test_percpu, true },
 	{ "interrupt in a critical section", test_interrupt, true },
 	{ "NMI in a critical section", test_nmi, true },
 	{ "audit", test_audit, true },
@@ -282,6 +327,7 @@ static bool set_up(void)
 
 static void tear_down(void)
 {
+	vmalloc_owner_end(owner);
 	mem_owner_destroy(owner);
 	asi_destroy(domain);
 	page_free(owner, 0);

@@ -12,6 +12,7 @@
 #include "mm/buddy.h"
 #include "mm/memmap.h"
 #include "mm/metadata.h"
+#include "mm/percpu.h"
 #include "mm/vmalloc.h"
 
 extern const char __text_start[], __text_end[], __rodata_start[], __rodata_end[];
@@ -164,12 +165,24 @@ static int back_range(uint64_t va, uint64_t len)
 	return err;
 }
 
+static int back_parts(uint64_t area, const struct percpu_part *parts, unsigned int nr)
+{
+	int err = 0;
+
+	for (unsigned int i = 0; !err && i < nr; i++)
+		err = back_range(area + parts[i].offset, parts[i].size);
+	return err;
+}
+
 int hostmap_add_cpu(uint32_t cpu)
 {
-	int err = back_range(PERCPU_SENSITIVE_BASE + cpu * PERCPU_STRIDE, PERCPU_SENSITIVE_SIZE);
+	int err = back_parts(PERCPU_SENSITIVE_BASE + cpu * PERCPU_STRIDE, percpu_sensitive_parts,
+			     ARRAY_SIZE(percpu_sensitive_parts));
 
-	for (unsigned int i = 0; !err && i < ARRAY_SIZE(percpu_parts); i++)
-		err = back_range(percpu_area(cpu) + percpu_parts[i].offset, percpu_parts[i].size);
+	if (!err)
+		err = back_parts(percpu_area(cpu), percpu_parts, ARRAY_SIZE(percpu_parts));
+	if (!err)
+		percpu_add_cpu(cpu);
 	return err;
 }
 
@@ -227,6 +240,10 @@ int hostmap_vmap(void *hva, const hpa_t *frames, size_t nr_pages)
 void hostmap_vunmap(void *hva, size_t nr_pages)
 {
 	ptable_unmap(&host, (uint64_t)hva, nr_pages * PAGE_SIZE);
+}
+
+void hostmap_vflush(void)
+{
 	tlb_flush_all();
 }
 

@@ -81,7 +81,7 @@ static hpa_t table_alloc(struct ptable *pt)
 	}
 	for (unsigned int i = 0; i < ENTRIES; i++)
 		table[i] = PTE_ABSENT;
-	pt->nr_tables++;
+	__atomic_fetch_add(&pt->nr_tables, 1, __ATOMIC_RELAXED);
 	return hpa;
 }
 
@@ -93,20 +93,25 @@ int ptable_init(struct ptable *pt, const struct pt_format *format, enum mem_clas
 	return pt->root.v == HPA_NONE.v ? -ENOMEM : 0;
 }
 
-static void table_free(struct ptable *pt, hpa_t hpa, unsigned int level)
+static void table_free(struct ptable *pt, hpa_t hpa)
 {
-	uint64_t *table = table_hva(pt, hpa);
+	page_free(table_hva(pt, hpa), 0);
+	__atomic_fetch_sub(&pt->nr_tables, 1, __ATOMIC_RELAXED);
+}
+
+static void tree_free(struct ptable *pt, hpa_t hpa, unsigned int level)
+{
+	const uint64_t *table = table_hva(pt, hpa);
 
 	for (unsigned int i = 0; level > 0 && i < ENTRIES; i++)
 		if (entry_present(pt, table[i]) && !entry_is_leaf(pt, table[i], level))
-			table_free(pt, entry_hpa(table[i], 0), level - 1);
-	page_free(table, 0);
-	pt->nr_tables--;
+			tree_free(pt, entry_hpa(table[i], 0), level - 1);
+	table_free(pt, hpa);
 }
 
 void ptable_destroy(struct ptable *pt)
 {
-	table_free(pt, pt->root, PT_LEVELS - 1);
+	tree_free(pt, pt->root, PT_LEVELS - 1);
 	ASSERT(pt->nr_tables == 0);
 }
 
@@ -126,22 +131,28 @@ static uint64_t *find_entry(const struct ptable *pt, uint64_t va, unsigned int l
 	}
 }
 
-/* Makes the tables down to @level for one address. */
+/*
+ * Makes the tables down to @level for one address. Others may do so at the same time, for the same
+ * address or a neighbour: who comes second gives his table back and goes on with the first one's.
+ */
 static int prepare_one(struct ptable *pt, uint64_t va, unsigned int level)
 {
 	for (unsigned int l = PT_LEVELS - 1; l > level; l--) {
-		uint64_t *entry = find_entry(pt, va, l);
+		uint64_t *entry = find_entry(pt, va, l), old;
 		hpa_t table;
 
 		ASSERT(entry);
-		if (entry_present(pt, *entry)) {
-			ASSERT(!entry_is_leaf(pt, *entry, l));
-			continue;
+		old = READ_ONCE(*entry);
+		if (!entry_present(pt, old)) {
+			table = table_alloc(pt);
+			if (table.v == HPA_NONE.v)
+				return -ENOMEM;
+			if (__atomic_compare_exchange_n(entry, &old, table.v | pt->format->table,
+							false, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+				continue;
+			table_free(pt, table);
 		}
-		table = table_alloc(pt);
-		if (table.v == HPA_NONE.v)
-			return -ENOMEM;
-		WRITE_ONCE(*entry, table.v | pt->format->table);
+		ASSERT(!entry_is_leaf(pt, old, l));
 	}
 	return 0;
 }
@@ -225,30 +236,67 @@ void ptable_unmap(struct ptable *pt, uint64_t va, uint64_t len)
 	}
 }
 
+/* Replaces the leaf *@entry of @level by a table of the next smaller ones. */
+static int split_leaf(struct ptable *pt, uint64_t *entry, unsigned int level)
+{
+	uint64_t step = pt_level_size(level - 1), flags = *entry & ~PTE_ADDR_MASK, *table;
+	hpa_t hpa = table_alloc(pt), frame = entry_hpa(*entry, level);
+
+	if (hpa.v == HPA_NONE.v)
+		return -ENOMEM;
+	table = table_hva(pt, hpa);
+	if (level == 1)
+		flags &= ~pt->format->large;
+	for (unsigned int i = 0; i < ENTRIES; i++)
+		table[i] = (frame.v + i * step) | flags;
+	/* Absent in between: a TLB never holds both sizes of one address. */
+	WRITE_ONCE(*entry, PTE_ABSENT);
+	WRITE_ONCE(*entry, hpa.v | pt->format->table);
+	return 0;
+}
+
 int ptable_split(struct ptable *pt, uint64_t va, unsigned int to_level)
 {
 	for (;;) {
 		unsigned int level;
-		uint64_t *entry = find_lowest(pt, va, &level), *table, step, flags;
-		hpa_t hpa, frame;
+		uint64_t *entry = find_lowest(pt, va, &level);
+		int err;
 
 		if (level <= to_level || !entry_present(pt, *entry))
 			return 0;
-		hpa = table_alloc(pt);
-		if (hpa.v == HPA_NONE.v)
-			return -ENOMEM;
-		table = table_hva(pt, hpa);
-		frame = entry_hpa(*entry, level);
-		flags = *entry & ~PTE_ADDR_MASK;
-		if (level == 1)
-			flags &= ~pt->format->large;
-		step = pt_level_size(level - 1);
-		for (unsigned int i = 0; i < ENTRIES; i++)
-			table[i] = (frame.v + i * step) | flags;
-		/* Absent in between: a TLB never holds both sizes of one address. */
-		WRITE_ONCE(*entry, PTE_ABSENT);
-		WRITE_ONCE(*entry, hpa.v | pt->format->table);
+		err = split_leaf(pt, entry, level);
+		if (err)
+			return err;
 	}
+}
+
+/* Splits until no leaf lies on both sides of @va, and no further. */
+static int split_at(struct ptable *pt, uint64_t va)
+{
+	for (;;) {
+		unsigned int level;
+		uint64_t *entry = find_lowest(pt, va, &level);
+		int err;
+
+		if (IS_ALIGNED(va, pt_level_size(level)) || !entry_present(pt, *entry))
+			return 0;
+		err = split_leaf(pt, entry, level);
+		if (err)
+			return err;
+	}
+}
+
+int ptable_unmap_exact(struct ptable *pt, uint64_t va, uint64_t len)
+{
+	int err;
+
+	ASSERT(len && IS_ALIGNED(va | len, PAGE_SIZE));
+	err = split_at(pt, va);
+	if (!err)
+		err = split_at(pt, va + len);
+	if (!err)
+		ptable_unmap(pt, va, len);
+	return err;
 }
 
 struct pt_walk ptable_walk(const struct ptable *pt, uint64_t va)
@@ -316,6 +364,29 @@ bool ptable_for_each(const struct ptable *pt, uint64_t va, uint64_t len, pt_visi
 	struct visit v = { pt, first, len ? first + len - 1 : BIT(VA_BITS) - 1, fn, arg };
 
 	return visit_table(&v, pt->root, PT_LEVELS - 1, 0, PTE_W);
+}
+
+static bool visit_tables(const struct ptable *pt, hpa_t hpa, unsigned int level, uint64_t base,
+			 pt_visit_table_t fn, void *arg)
+{
+	const uint64_t *table = table_hva(pt, hpa);
+
+	if (!fn(hpa, level, canonical(base), arg))
+		return false;
+	for (unsigned int i = 0; level > 0 && i < ENTRIES; i++) {
+		uint64_t entry = READ_ONCE(table[i]);
+
+		if (entry_present(pt, entry) && !entry_is_leaf(pt, entry, level) &&
+		    !visit_tables(pt, entry_hpa(entry, 0), level - 1,
+				  base + i * pt_level_size(level), fn, arg))
+			return false;
+	}
+	return true;
+}
+
+bool ptable_for_each_table(const struct ptable *pt, pt_visit_table_t fn, void *arg)
+{
+	return visit_tables(pt, pt->root, PT_LEVELS - 1, 0, fn, arg);
 }
 
 void ptable_share(struct ptable *dst, uint64_t dst_va, const struct ptable *src, uint64_t src_va,

@@ -41,7 +41,10 @@ __must_check int ptable_init(struct ptable *pt, const struct pt_format *format,
  */
 void ptable_destroy(struct ptable *pt);
 
-/* Makes the tables down to @level for [@va, @va + @len): leaves can then be set at @level. 0 or -ENOMEM. */
+/*
+ * Makes the tables down to @level for [@va, @va + @len): leaves can then be set at @level. 0 or -ENOMEM.
+ * Any CPUs may prepare ranges of one ptable at the same time, overlapping ones too.
+ */
 __must_check int ptable_prepare(struct ptable *pt, uint64_t va, uint64_t len, unsigned int level);
 
 /*
@@ -56,6 +59,14 @@ void ptable_map(struct ptable *pt, uint64_t va, hpa_t hpa, uint64_t len, unsigne
  * assertion: ptable_split first). Tables stay.
  */
 void ptable_unmap(struct ptable *pt, uint64_t va, uint64_t len);
+
+/*
+ * As ptable_unmap, for any pages: large leaves that the range cuts are split first, so that all
+ * else stays mapped exactly as it was. 0, or -ENOMEM with nothing unmapped and every translation
+ * as before (a leaf may be split by then). The tables that hold the leaves are @pt's own: a sharer
+ * would not be told. A cut leaf is absent for a moment: the caller runs on none of it.
+ */
+__must_check int ptable_unmap_exact(struct ptable *pt, uint64_t va, uint64_t len);
 
 /*
  * Replaces the large leaf around @va, if there is one above level 0, by a full
@@ -87,6 +98,13 @@ struct pt_leaf {
 typedef bool (*pt_visit_t)(const struct pt_leaf *leaf, void *arg);
 bool ptable_for_each(const struct ptable *pt, uint64_t va, uint64_t len, pt_visit_t visit,
 		     void *arg);
+
+/*
+ * Calls @visit for every page that is a table of @pt, what it shares included; stops when it
+ * returns false, and then returns false. @level is that of the table's entries, @va where they begin.
+ */
+typedef bool (*pt_visit_table_t)(hpa_t table, unsigned int level, uint64_t va, void *arg);
+bool ptable_for_each_table(const struct ptable *pt, pt_visit_table_t visit, void *arg);
 
 /*
  * Makes @dst's entry of @level for @dst_va the same as @src's for @src_va, so that everything below is

@@ -2,94 +2,98 @@
 /*
  * Areas of virtually contiguous memory: which addresses are taken, and by which
  * frames. The mapping itself is mm/hostmap.c. An area's descriptor lies in pages of
- * the area's own class, so a restricted space can walk the lists it may see.
+ * the area's own class, so a restricted space can walk the trees it may see.
+ *
+ *	vmalloc -> AREA_LIVE --vfree--> AREA_LAZY --purge--> AREA_PURGING -> unmapped, flushed, freed
  */
 #include "mm/vmalloc.h"
+#include "arch/insn.h"
 #include "arch/spinlock.h"
-#include "lib/assert.h"
 #include "lib/bitops.h"
+#include "lib/panic.h"
 #include "mm/buddy.h"
 #include "mm/page.h"
+#include "mm/vmarea.h"
 
-struct vm_area {
-	struct vm_area *next; /* the next higher one */
-	uint64_t start;
-	size_t nr_pages;
-	unsigned int order; /* of this descriptor */
-	bool unmapping;	    /* the addresses stay taken until no CPU can reach them */
-	hpa_t frames[];
-};
-
-/* The addresses of one class, and for LOCAL of one owner. */
+/* The areas of one class, and for LOCAL of one owner. 32 bits count the pages of a range easily. */
 struct vm_range {
-	uint64_t base, size;
-	struct vm_area **areas; /* sorted by address */
+	struct vm_area *tree;
+	struct vm_area *batch; /* AREA_LAZY ones, by next_lazy */
+	uint32_t batch_areas, batch_pages;
+	uint32_t areas, pages; /* live */
+	uint32_t lazy_areas,
+		lazy_pages; /* freed and not given back: the batch, and what is purged now */
+	uint32_t flushes, max_pages;
 };
+
+#define NR_RANGES (LOCAL + OWNER_MAX + 1)
 
 static __nonsensitive struct spinlock vm_lock;
-static __nonsensitive struct vm_area *vm_areas[LOCAL + OWNER_MAX + 1];
+static __nonsensitive struct vm_range vm_ranges[NR_RANGES]; /* SENSITIVE, GLOBAL, LOCAL + owner */
 
-static struct vm_range range_of(enum mem_class class, uint16_t owner_id)
+static struct vm_range *range_of(enum mem_class class, const struct mem_owner *owner)
 {
-	switch (class) {
+	return &vm_ranges[class + (owner ? owner->id : 0)];
+}
+
+static uint64_t range_base(const struct vm_range *range)
+{
+	switch (range - vm_ranges) {
+	case SENSITIVE:
+		return VMALLOC_SENSITIVE_BASE;
 	case GLOBAL:
-		return (struct vm_range){ VMALLOC_GLOBAL_BASE, PML4_SLOT_SIZE, &vm_areas[GLOBAL] };
-	case LOCAL:
-		return (struct vm_range){ VMALLOC_LOCAL_BASE + owner_id * VMALLOC_LOCAL_SIZE,
-					  VMALLOC_LOCAL_SIZE, &vm_areas[LOCAL + owner_id] };
+		return VMALLOC_GLOBAL_BASE;
 	default:
-		return (struct vm_range){ VMALLOC_SENSITIVE_BASE, PML4_SLOT_SIZE,
-					  &vm_areas[SENSITIVE] };
+		return VMALLOC_LOCAL_BASE +
+		       (uint64_t)(range - &vm_ranges[LOCAL]) * VMALLOC_LOCAL_SIZE;
 	}
 }
 
-/* The range that @hva lies in; its list is NULL if there is none. */
-static struct vm_range range_around(uint64_t hva)
+static uint64_t range_size(const struct vm_range *range)
 {
-	if (hva - VMALLOC_SENSITIVE_BASE < PML4_SLOT_SIZE)
-		return range_of(SENSITIVE, 0);
-	if (hva - VMALLOC_GLOBAL_BASE < PML4_SLOT_SIZE)
-		return range_of(GLOBAL, 0);
-	if (hva - VMALLOC_LOCAL_BASE < PML4_SLOT_SIZE)
-		return range_of(LOCAL, (uint16_t)((hva - VMALLOC_LOCAL_BASE) / VMALLOC_LOCAL_SIZE));
-	return (struct vm_range){ 0 };
+	return range >= &vm_ranges[LOCAL] ? VMALLOC_LOCAL_SIZE : PML4_SLOT_SIZE;
 }
 
-static uint64_t area_end(const struct vm_area *area)
+/* The range that @hva lies in, NULL if there is none. */
+static struct vm_range *range_around(uint64_t hva)
 {
-	return area->start + area->nr_pages * PAGE_SIZE;
+	if (hva - VMALLOC_SENSITIVE_BASE < PML4_SLOT_SIZE)
+		return &vm_ranges[SENSITIVE];
+	if (hva - VMALLOC_GLOBAL_BASE < PML4_SLOT_SIZE)
+		return &vm_ranges[GLOBAL];
+	if (hva - VMALLOC_LOCAL_BASE < (OWNER_MAX + 1) * VMALLOC_LOCAL_SIZE)
+		return &vm_ranges[LOCAL + (hva - VMALLOC_LOCAL_BASE) / VMALLOC_LOCAL_SIZE];
+	return NULL;
 }
 
 /* First fit. A page stays free between neighbours and at both ends of the range. */
-static bool area_insert(struct vm_area *area, struct vm_range range)
+static bool area_insert(struct vm_area *area, struct vm_range *range)
 {
-	uint64_t bytes = area->nr_pages * PAGE_SIZE, flags;
-	struct vm_area **at = range.areas;
+	uint64_t bytes = (area->nr_pages + 1) * PAGE_SIZE, flags = spin_lock(&vm_lock);
+	uint64_t first = range_base(range) + PAGE_SIZE, all;
 	bool fits;
 
-	area->start = range.base + PAGE_SIZE;
-	flags = spin_lock(&vm_lock);
-	while (*at && (*at)->start - area->start < bytes + PAGE_SIZE) {
-		area->start = area_end(*at) + PAGE_SIZE;
-		at = &(*at)->next;
-	}
-	fits = area_end(area) + PAGE_SIZE <= range.base + range.size;
+	area->start = vm_tree_first_fit(range->tree, first, bytes);
+	fits = area->start - range_base(range) + bytes <= range_size(range);
 	if (fits) {
-		area->next = *at;
-		*at = area;
+		vm_tree_insert(&range->tree, area);
+		range->areas++;
+		range->pages += (uint32_t)area->nr_pages;
+		all = range->pages + range->lazy_pages;
+		range->max_pages = (uint32_t)MAX(range->max_pages, all);
 	}
 	spin_unlock(&vm_lock, flags);
 	return fits;
 }
 
-static void area_remove(struct vm_area *area)
+/* Takes back an insertion. */
+static void area_remove(struct vm_area *area, struct vm_range *range)
 {
-	struct vm_area **at = range_around(area->start).areas;
 	uint64_t flags = spin_lock(&vm_lock);
 
-	while (*at != area)
-		at = &(*at)->next;
-	*at = area->next;
+	vm_tree_remove(&range->tree, area);
+	range->areas--;
+	range->pages -= (uint32_t)area->nr_pages;
 	spin_unlock(&vm_lock, flags);
 }
 
@@ -99,7 +103,7 @@ static void *frame_hva(hpa_t frame)
 	return page_hva(pfn_to_page(hpa_to_pfn(frame)));
 }
 
-/* Frees what the area, which is on no list, holds so far, and the descriptor. */
+/* Frees what the area, which is in no tree, holds so far, and the descriptor. */
 static void area_free(struct vm_area *area)
 {
 	for (size_t i = 0; i < area->nr_pages; i++)
@@ -132,15 +136,11 @@ static struct vm_area *area_create(size_t nr_pages, enum mem_class class, struct
 	return area;
 }
 
-void *vmalloc(size_t len, enum mem_class class, struct mem_owner *owner)
+static void *area_make(size_t nr_pages, enum mem_class class, struct mem_owner *owner)
 {
-	struct vm_range range = range_of(class, owner ? owner->id : 0);
-	struct vm_area *area;
+	struct vm_range *range = range_of(class, owner);
+	struct vm_area *area = area_create(nr_pages, class, owner);
 
-	ASSERT(len && (class == LOCAL) == (owner != NULL));
-	if (len > range.size)
-		return NULL;
-	area = area_create(DIV_ROUND_UP(len, PAGE_SIZE), class, owner);
 	if (!area)
 		return NULL;
 	if (!area_insert(area, range)) {
@@ -148,53 +148,200 @@ void *vmalloc(size_t len, enum mem_class class, struct mem_owner *owner)
 		return NULL;
 	}
 	if (hostmap_vmap((void *)area->start, area->frames, area->nr_pages)) {
-		area_remove(area);
+		area_remove(area, range);
 		area_free(area);
 		return NULL;
 	}
 	return (void *)area->start;
 }
 
+void *vmalloc(size_t len, enum mem_class class, struct mem_owner *owner)
+{
+	size_t nr_pages;
+	void *hva;
+
+	if (!len || class >= MEM_CLASS_NR || (class == LOCAL) != (owner != NULL))
+		panic("vmalloc of %lu bytes, class %u, owner %u, called from 0x%lx: no such memory",
+		      len, class, owner ? owner->id : 0, (uint64_t)__builtin_return_address(0));
+	if (len > range_size(range_of(class, owner)))
+		return NULL;
+	nr_pages = DIV_ROUND_UP(len, PAGE_SIZE);
+	hva = area_make(nr_pages, class, owner);
+	/* Memory or addresses may be there yet, kept aside. */
+	if (!hva && vmalloc_flush())
+		hva = area_make(nr_pages, class, owner);
+	return hva;
+}
+
+/* Takes the batch of @range, in front of @list; the lock is held. */
+static struct vm_area *batch_take(struct vm_range *range, struct vm_area *list)
+{
+	struct vm_area *area = range->batch;
+
+	if (!area)
+		return list;
+	for (;; area = area->next_lazy) {
+		area->state = AREA_PURGING;
+		if (!area->next_lazy)
+			break;
+	}
+	area->next_lazy = list;
+	list = range->batch;
+	range->batch = NULL;
+	range->batch_areas = range->batch_pages = 0;
+	range->flushes++;
+	return list;
+}
+
+/* Gives the areas of a list back: unmaps all, flushes once, and only then frees. Returns the pages. */
+static uint64_t purge(struct vm_area *list)
+{
+	uint64_t pages = 0;
+
+	if (!list)
+		return 0;
+	for (struct vm_area *area = list; area; area = area->next_lazy)
+		hostmap_vunmap((void *)area->start, area->nr_pages);
+	hostmap_vflush();
+	while (list) {
+		struct vm_area *area = list;
+		struct vm_range *range = range_around(area->start);
+		uint32_t nr_pages = (uint32_t)area->nr_pages;
+		uint64_t flags = spin_lock(&vm_lock);
+
+		list = area->next_lazy;
+		vm_tree_remove(&range->tree, area);
+		spin_unlock(&vm_lock, flags);
+		area_free(area);
+
+		/* Last: who waits for an owner's end sees zero when the pages are back. */
+		flags = spin_lock(&vm_lock);
+		range->lazy_areas--;
+		range->lazy_pages -= nr_pages;
+		spin_unlock(&vm_lock, flags);
+		pages += nr_pages;
+	}
+	return pages;
+}
+
+/* The area that starts at @hva, now freed; NULL and why in *@wrong if there is none to free. */
+static struct vm_area *area_retire(struct vm_range *range, uint64_t hva, const char **wrong)
+{
+	struct vm_area *area = range ? vm_tree_at_or_below(range->tree, hva) : NULL;
+
+	if (!area || area->start != hva) {
+		*wrong = "not the start of an area";
+		return NULL;
+	}
+	if (area->state != AREA_LIVE) {
+		*wrong = "freed already";
+		return NULL;
+	}
+	area->state = AREA_LAZY;
+	area->next_lazy = range->batch;
+	range->batch = area;
+	range->batch_areas++;
+	range->batch_pages += (uint32_t)area->nr_pages;
+	range->areas--;
+	range->pages -= (uint32_t)area->nr_pages;
+	range->lazy_areas++;
+	range->lazy_pages += (uint32_t)area->nr_pages;
+	return area;
+}
+
 void vfree(void *hva)
 {
-	struct vm_range range = range_around((uint64_t)hva);
-	struct vm_area *area;
+	struct vm_range *range = range_around((uint64_t)hva);
+	struct vm_area *list = NULL;
+	const char *wrong = NULL;
 	uint64_t flags;
 
 	if (!hva)
 		return;
-	ASSERT(range.areas);
 	flags = spin_lock(&vm_lock);
-	for (area = *range.areas; area && area->start != (uint64_t)hva;)
-		area = area->next;
-	ASSERT(area && !area->unmapping);
-	area->unmapping = true;
+	if (area_retire(range, (uint64_t)hva, &wrong) &&
+	    (range->batch_areas >= VMALLOC_LAZY_AREAS || range->batch_pages >= VMALLOC_LAZY_PAGES))
+		list = batch_take(range, NULL);
 	spin_unlock(&vm_lock, flags);
+	if (wrong)
+		panic("vfree of 0x%lx, called from 0x%lx: %s", (uint64_t)hva,
+		      (uint64_t)__builtin_return_address(0), wrong);
+	purge(list);
+}
 
-	hostmap_vunmap(hva, area->nr_pages);
-	area_remove(area);
-	area_free(area);
+uint64_t vmalloc_flush(void)
+{
+	uint64_t flags = spin_lock(&vm_lock);
+	struct vm_area *list = NULL;
+
+	for (unsigned int i = 0; i < NR_RANGES; i++)
+		list = batch_take(&vm_ranges[i], list);
+	spin_unlock(&vm_lock, flags);
+	return purge(list);
+}
+
+void vmalloc_owner_end(struct mem_owner *owner)
+{
+	struct vm_range *range = range_of(LOCAL, owner);
+	uint64_t flags = spin_lock(&vm_lock);
+	struct vm_area *list = batch_take(range, NULL);
+
+	spin_unlock(&vm_lock, flags);
+	purge(list);
+	while (READ_ONCE(range->lazy_areas)) /* another CPU gives them back right now */
+		cpu_pause();
+	if (range->tree)
+		panic("owner %u ends, called from 0x%lx: area 0x%lx of %lu pages is still there",
+		      owner->id, (uint64_t)__builtin_return_address(0), range->tree->start,
+		      range->tree->nr_pages);
+	*range = (struct vm_range){ 0 };
+}
+
+static bool is_live(const struct vm_area *area)
+{
+	return area && area->state == AREA_LIVE;
 }
 
 bool vmalloc_area_of(const void *hva, void **start, size_t *len)
 {
-	struct vm_range range = range_around((uint64_t)hva);
-	struct vm_area *area = NULL, *below = NULL;
-	uint64_t flags = spin_lock(&vm_lock);
+	struct vm_range *range = range_around((uint64_t)hva);
+	struct vm_area *area, *above;
+	uint64_t flags;
 
-	if (range.areas)
-		area = *range.areas;
-	while (area && (uint64_t)hva >= area_end(area)) {
-		below = area;
-		area = area->next;
-	}
+	if (!range)
+		return false;
+	flags = spin_lock(&vm_lock);
+	area = vm_tree_at_or_below(range->tree, (uint64_t)hva);
+	above = vm_tree_above(range->tree, (uint64_t)hva);
+	if (area && (uint64_t)hva >= vm_area_guard_end(area))
+		area = NULL;
 	/* A guard page between two areas goes to the upper one: stacks grow down into it. */
-	if (!area || (uint64_t)hva < area->start - PAGE_SIZE)
-		area = below && (uint64_t)hva < area_end(below) + PAGE_SIZE ? below : NULL;
+	if ((!area || (uint64_t)hva >= vm_area_end(area)) && is_live(above) &&
+	    above->start - (uint64_t)hva <= PAGE_SIZE)
+		area = above;
+	if (!is_live(area))
+		area = NULL;
 	if (area) {
 		*start = (void *)area->start;
 		*len = area->nr_pages * PAGE_SIZE;
 	}
 	spin_unlock(&vm_lock, flags);
 	return area;
+}
+
+void vmalloc_get_stats(enum mem_class class, const struct mem_owner *owner,
+		       struct vmalloc_stats *out)
+{
+	const struct vm_range *range = range_of(class, owner);
+	uint64_t flags = spin_lock(&vm_lock);
+
+	*out = (struct vmalloc_stats){
+		.areas = range->areas,
+		.pages = range->pages,
+		.lazy_areas = range->lazy_areas,
+		.lazy_pages = range->lazy_pages,
+		.flushes = range->flushes,
+		.max_pages = range->max_pages,
+	};
+	spin_unlock(&vm_lock, flags);
 }

@@ -242,6 +242,57 @@ static void test_self_page(void **state)
 	assert_int_equal(violations(), 0);
 }
 
+/* A table of any host tree in memory that a restricted space maps: one violation for each way to it. */
+static void test_tables(void **state)
+{
+	static const enum mem_class classes[] = { GLOBAL, LOCAL };
+	struct asi_audit audit;
+	struct asi_surface s;
+	uint64_t sum = 0;
+
+	(void)state;
+	for (unsigned int c = 0; c < ARRAY_SIZE(classes); c++) {
+		const struct {
+			const struct ptable *pt;
+			uint64_t va;
+			unsigned int level; /* of the entry that points to the table */
+			uint64_t found;
+		} cases[] = {
+			{ &d->pt, LOCALMAP_BASE, 3, 1 },
+			{ &d->pt, LOCALMAP_BASE + GiB(1), 2, 1 },
+			{ &d->pt, SELF_PAGE, 1, 1 },
+			{ &asi_global, DIRECTMAP_BASE, 3, 1 }, /* domains have the entry itself */
+			{ &asi_global, DIRECTMAP_BASE, 2, 1 + VMS },
+			{ hostmap_ptable(), PERCPU_SENSITIVE_BASE, 2, 1 },
+			{ hostmap_ptable(), PERCPU_BASE, 1, 1 + VMS },
+			{ hostmap_ptable(), DIRECTMAP_BASE, 3, 1 }, /* so has the local window */
+			{ hostmap_ptable(), DIRECTMAP_BASE, 2, 2 },
+		};
+		/* A whole block of this class, to put a copy of the table in. */
+		void *page = classes[c] == GLOBAL ? global : local;
+
+		for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
+			uint64_t *entry = fake_entry(cases[i].pt, cases[i].va, cases[i].level);
+			uint64_t was = *entry;
+
+			memcpy(page, hpa_to_direct(HPA(was & PTE_ADDR_MASK)), PAGE_SIZE);
+			*entry = (was & ~PTE_ADDR_MASK) | hpa(page);
+			assert_int_equal(violations(), cases[i].found);
+			*entry = was;
+			assert_int_equal(violations(), 0);
+		}
+	}
+	asi_audit(&audit);
+	for (unsigned int i = 0; i < VMS; i++) {
+		asi_surface(vms[i], &s);
+		assert_int_equal(s.tables, vms[i]->pt.nr_tables);
+		sum += s.tables;
+	}
+	sum += hostmap_ptable()->nr_tables + asi_global.nr_tables;
+	assert_int_equal(asi_table_pages(), sum);
+	assert_true(audit.tables > sum); /* shared ones are seen by every way */
+}
+
 /* Any number of violations is counted, though not each is printed. */
 static void test_reports(void **state)
 {
@@ -263,7 +314,8 @@ int main(void)
 		cmocka_unit_test(test_clean),	       cmocka_unit_test(test_tags),
 		cmocka_unit_test(test_entry_bits),     cmocka_unit_test(test_absent_frames),
 		cmocka_unit_test(test_extra_mappings), cmocka_unit_test(test_host_differs),
-		cmocka_unit_test(test_self_page),      cmocka_unit_test(test_reports),
+		cmocka_unit_test(test_self_page),      cmocka_unit_test(test_tables),
+		cmocka_unit_test(test_reports),
 	};
 
 	return cmocka_run_group_tests(tests, take_pages, give_pages);

@@ -2,9 +2,11 @@
 /*
  * mm/vmalloc.c over a fake of mm/hostmap.c; included as source, to reach the end of
  * an address range without the memory for it. Each test ends with nothing mapped or in use.
+ * Here each vfree is followed by a flush; what is kept aside in between is test_vmalloc_lazy.c.
  */
 #include <string.h>
 #include "unittests/memory.h"
+#include "lib/assert.h"
 #include "lib/compiler.h"
 #include "mm/vmalloc.c"
 #include "unittests/fake/hostmap.h"
@@ -23,12 +25,19 @@ static int setup(void **state)
 static int check_all_returned(void **state)
 {
 	(void)state;
+	vmalloc_flush();
 	for (size_t i = 0; i < ARRAY_SIZE(owners); i++)
 		mem_owner_destroy(&owners[i]);
 	return memory_used() || fake_hostmap_pages ? -1 : 0;
 }
 
-static uint64_t range_base(enum mem_class class, const struct mem_owner *owner)
+static void vfree_now(void *hva)
+{
+	vfree(hva);
+	vmalloc_flush();
+}
+
+static uint64_t base_of(enum mem_class class, const struct mem_owner *owner)
 {
 	switch (class) {
 	case SENSITIVE:
@@ -45,13 +54,13 @@ static void check_area(const uint8_t *hva, size_t len, enum mem_class class,
 		       struct mem_owner *owner)
 {
 	uint64_t end =
-		range_base(class, owner) + (class == LOCAL ? VMALLOC_LOCAL_SIZE : PML4_SLOT_SIZE);
+		base_of(class, owner) + (class == LOCAL ? VMALLOC_LOCAL_SIZE : PML4_SLOT_SIZE);
 	size_t mapped = ALIGN_UP(len, PAGE_SIZE), found_len;
 	void *found;
 
 	assert_non_null(hva);
 	assert_true(IS_ALIGNED((uint64_t)hva, PAGE_SIZE));
-	assert_true((uint64_t)hva > range_base(class, owner));
+	assert_true((uint64_t)hva > base_of(class, owner));
 	assert_true((uint64_t)hva + mapped < end);
 	for (size_t at = 0; at < mapped; at += PAGE_SIZE) {
 		hpa_t frame = hostmap_vlookup(hva + at);
@@ -91,10 +100,10 @@ static void test_lengths(void **state)
 		check_area(g, lens[i], GLOBAL, NULL);
 		check_area(l, lens[i], LOCAL, &owners[0]);
 		check_area(m, lens[i], LOCAL, &owners[2]);
-		vfree(s);
-		vfree(g);
-		vfree(l);
-		vfree(m);
+		vfree_now(s);
+		vfree_now(g);
+		vfree_now(l);
+		vfree_now(m);
 		assert_int_equal(memory_used(), 0);
 		assert_int_equal(fake_hostmap_pages, 0);
 	}
@@ -111,18 +120,18 @@ static void test_first_fit(void **state)
 	assert_int_equal(a, VMALLOC_GLOBAL_BASE + PAGE_SIZE);
 	assert_ptr_equal(b, a + 2 * PAGE_SIZE);
 	assert_ptr_equal(c, b + 4 * PAGE_SIZE);
-	vfree(b);
+	vfree_now(b);
 	d = vmalloc(4 * PAGE_SIZE, GLOBAL, NULL);
 	assert_ptr_equal(d, c + 2 * PAGE_SIZE);
 	b = vmalloc(PAGE_SIZE, GLOBAL, NULL);
 	assert_ptr_equal(b, a + 2 * PAGE_SIZE);
 	e = vmalloc(PAGE_SIZE, GLOBAL, NULL);
 	assert_ptr_equal(e, b + 2 * PAGE_SIZE);
-	vfree(a);
-	vfree(b);
-	vfree(c);
-	vfree(d);
-	vfree(e);
+	vfree_now(a);
+	vfree_now(b);
+	vfree_now(c);
+	vfree_now(d);
+	vfree_now(e);
 }
 
 /* An area ends at least a page before its range does. */
@@ -131,10 +140,10 @@ static void test_range_end(void **state)
 	struct vm_area area = { .nr_pages = VMALLOC_LOCAL_SIZE / PAGE_SIZE - 1 };
 
 	(void)state;
-	assert_false(area_insert(&area, range_of(LOCAL, 1)));
+	assert_false(area_insert(&area, range_of(LOCAL, &owners[0])));
 	area.nr_pages--;
-	assert_true(area_insert(&area, range_of(LOCAL, 1)));
-	area_remove(&area);
+	assert_true(area_insert(&area, range_of(LOCAL, &owners[0])));
+	area_remove(&area, range_of(LOCAL, &owners[0]));
 }
 
 /* Nothing of a GLOBAL or LOCAL area, descriptor included, lies in SENSITIVE memory. */
@@ -147,49 +156,41 @@ static void test_descriptor_class(void **state)
 	buddy_get_stats(&s);
 	assert_int_equal(s.free_pages[SENSITIVE], s.block_pages[SENSITIVE]);
 	assert_int_equal(s.block_pages[LOCAL] - s.free_pages[LOCAL], 2);
-	vfree(hva[0]);
-	vfree(hva[1]);
-}
-
-static void *unmapping, *meanwhile;
-
-static void alloc_meanwhile(void)
-{
-	expect_assert_failure(vfree(unmapping));
-	assert_non_null(strstr(fake_panic_text, "unmapping"));
-	meanwhile = vmalloc(PAGE_SIZE, GLOBAL, NULL);
-}
-
-/* While a CPU may still hold a translation, the addresses are not given away or freed again. */
-static void test_unmapping(void **state)
-{
-	(void)state;
-	unmapping = vmalloc(PAGE_SIZE, GLOBAL, NULL);
-	fake_hostmap_hook = alloc_meanwhile;
-	vfree(unmapping);
-	assert_non_null(meanwhile);
-	assert_ptr_not_equal(meanwhile, unmapping);
-	vfree(meanwhile);
+	vfree_now(hva[0]);
+	vfree_now(hva[1]);
 }
 
 /* Only the start of an area, once, can be freed. */
 static void test_misuse(void **state)
 {
 	uint8_t *hva = vmalloc(2 * PAGE_SIZE, LOCAL, &owners[1]);
+	char named[64];
 
 	vfree(NULL);
 	expect_assert_failure(vfree(hva + PAGE_SIZE));
+	snprintf(named, sizeof(named), "vfree of 0x%lx, called from 0x", (uint64_t)hva + PAGE_SIZE);
+	assert_non_null(strstr(fake_panic_text, named));
 	expect_assert_failure(vfree(hva + 1));
 	expect_assert_failure(vfree(hva - PAGE_SIZE));
 	expect_assert_failure(vfree(hva - VMALLOC_LOCAL_SIZE)); /* same offset, another owner */
 	expect_assert_failure(vfree((void *)(VMALLOC_GLOBAL_BASE + PAGE_SIZE)));
+	expect_assert_failure(vfree((void *)(VMALLOC_LOCAL_BASE + PML4_SLOT_SIZE - PAGE_SIZE)));
+	expect_assert_failure(vfree((void *)(VMALLOC_LOCAL_BASE + PML4_SLOT_SIZE)));
 	expect_assert_failure(vfree(state));
 	expect_assert_failure(vmalloc(0, SENSITIVE, NULL));
+	expect_assert_failure(vmalloc(1, MEM_CLASS_NR, NULL));
 	expect_assert_failure(vmalloc(1, LOCAL, NULL));
 	expect_assert_failure(vmalloc(1, GLOBAL, &owners[0]));
+	assert_non_null(strstr(fake_panic_text, "class 1, owner 1, called from 0x"));
 	expect_assert_failure(mem_owner_destroy(&owners[1]));
+	expect_assert_failure(vmalloc_owner_end(&owners[1]));
+	assert_non_null(strstr(fake_panic_text, "owner 2 ends"));
 	vfree(hva);
-	expect_assert_failure(vfree(hva));
+	expect_assert_failure(vfree(hva)); /* kept aside */
+	assert_non_null(strstr(fake_panic_text, "freed already"));
+	vmalloc_flush();
+	expect_assert_failure(vfree(hva)); /* gone */
+	assert_non_null(strstr(fake_panic_text, "not the start"));
 }
 
 /* No area is found where none is. */
@@ -204,7 +205,7 @@ static void test_area_of_nothing(void **state)
 	assert_false(vmalloc_area_of(hva + 2 * PAGE_SIZE, &start, &len));
 	assert_false(vmalloc_area_of((void *)VMALLOC_GLOBAL_BASE, &start, &len));
 	assert_false(vmalloc_area_of((void *)VMALLOC_LOCAL_BASE, &start, &len));
-	vfree(hva);
+	vfree_now(hva);
 	assert_false(vmalloc_area_of(hva, &start, &len));
 }
 
@@ -224,7 +225,7 @@ static void test_no_memory(void **state)
 		assert_null(vmalloc(5 * PAGE_SIZE, class, owner));
 		assert_int_equal(memory_used(), 0);
 		check_area(vmalloc(5 * PAGE_SIZE, class, owner), 5 * PAGE_SIZE, class, owner);
-		vfree((void *)(range_base(class, owner) + PAGE_SIZE));
+		vfree_now((void *)(base_of(class, owner) + PAGE_SIZE));
 	}
 	assert_null(vmalloc(MiB(100), SENSITIVE, NULL)); /* more than there is */
 	assert_null(vmalloc(GiB(900), SENSITIVE, NULL)); /* more than there are addresses */
@@ -251,7 +252,7 @@ static void test_random_walk(void **state)
 			class == LOCAL ? &owners[i / 3 % ARRAY_SIZE(owners)] : NULL;
 
 		if (live[i].hva) {
-			vfree(live[i].hva);
+			vfree_now(live[i].hva);
 			live[i].hva = NULL;
 			continue;
 		}
@@ -268,7 +269,7 @@ static void test_random_walk(void **state)
 		}
 	}
 	for (unsigned int i = 0; i < LIVE; i++)
-		vfree(live[i].hva);
+		vfree_now(live[i].hva);
 }
 
 int main(void)
@@ -278,7 +279,6 @@ int main(void)
 		cmocka_unit_test_teardown(test_first_fit, check_all_returned),
 		cmocka_unit_test_teardown(test_range_end, check_all_returned),
 		cmocka_unit_test_teardown(test_descriptor_class, check_all_returned),
-		cmocka_unit_test_teardown(test_unmapping, check_all_returned),
 		cmocka_unit_test_teardown(test_misuse, check_all_returned),
 		cmocka_unit_test_teardown(test_area_of_nothing, check_all_returned),
 		cmocka_unit_test_teardown(test_no_memory, check_all_returned),

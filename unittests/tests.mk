@@ -48,7 +48,7 @@ UNIT_TESTS += slab
 test_slab_SRCS := mm/slab.c mm/memmap.c $(test_buddy_SRCS)
 
 UNIT_TESTS += vmalloc
-test_vmalloc_SRCS := unittests/fake/hostmap.c $(test_buddy_SRCS)
+test_vmalloc_SRCS := mm/vmarea.c unittests/fake/hostmap.c $(test_buddy_SRCS)
 
 # Exit handlers, on the fake VMCS of unittests/fake/vmx.c.
 FAKE_VCPU_SRCS := unittests/fake/vmx.c unittests/fake/cpu.c vmm/inject.c vmm/exit_event.c
@@ -121,3 +121,24 @@ test_vmx_SRCS := arch/x86/vmx.c arch/x86/vmxctls.c unittests/fake/vmxcpu.c unitt
 UNIT_TESTS += vm
 test_vm_SRCS := vmm/vm.c vmm/vcpu.c vmm/ept.c vmm/inject.c vmm/loader.c vmm/multiboot.c \
 	vmm/image_place.c vmm/mbi.c mm/ptable.c mm/memmap.c lib/log.c lib/fmt.c $(test_buddy_SRCS)
+
+UNIT_TESTS += ptable_exact
+test_ptable_exact_SRCS := $(test_ptable_SRCS)
+
+# mm/vmalloc.c is included here too.
+UNIT_TESTS += vmalloc_lazy
+test_vmalloc_lazy_SRCS := $(test_vmalloc_SRCS)
+
+UNIT_TESTS += vmarea
+test_vmarea_SRCS := mm/vmarea.c unittests/fake/cpu.c
+
+UNIT_TESTS += percpu
+test_percpu_SRCS := mm/percpu.c $(test_buddy_SRCS)
+
+# mm/ptable.c is included here.
+UNIT_TESTS += ptable_race
+test_ptable_race_SRCS := mm/memmap.c $(test_buddy_SRCS)
+
+# mm/hostmap.c and mm/memmap.c are included here.
+UNIT_TESTS += hostmap
+test_hostmap_SRCS := mm/ptable.c mm/percpu.c unittests/fake/mmu.c $(test_buddy_SRCS)

@@ -101,10 +101,10 @@ static void report_surface(const struct vm *vm, const char *name)
 		 vm->options.name, (s.total_ram - s.hidden) / 1024, s.hidden / 1024,
 		 s.total_ram / 1024);
 	log_info("@surface {\"vm\":\"%s\",\"image\":%lu,\"global\":%lu,\"local\":%lu,"
-		 "\"vmalloc\":%lu,\"metadata\":%lu,\"percpu\":%lu,\"device\":%lu,"
+		 "\"vmalloc\":%lu,\"metadata\":%lu,\"percpu\":%lu,\"device\":%lu,\"tables\":%lu,"
 		 "\"hidden\":%lu,\"total_ram\":%lu}",
 		 name, s.image, s.global, s.local, s.vmalloc, s.metadata, s.percpu, s.device,
-		 s.hidden, s.total_ram);
+		 s.tables, s.hidden, s.total_ram);
 }
 
 static void report_guest(const struct vm *vm, const char *name)

@@ -58,6 +58,7 @@ static int check_memory(const struct vm_options *o)
 	struct buddy_stats s;
 	uint64_t free_mib;
 
+	vmalloc_flush(); /* what is freed counts as free */
 	buddy_get_stats(&s);
 	free_mib = s.free_pages[SENSITIVE] * PAGE_SIZE / MiB(1);
 	if (free_mib < OVERHEAD_MIB || o->mem_mib > free_mib - OVERHEAD_MIB) {
@@ -101,6 +102,7 @@ static void free_ram(struct vm *vm)
 
 static void owner_destroy(struct mem_owner *owner, struct asi *asi)
 {
+	vmalloc_owner_end(owner); /* its areas: freed, yet kept aside until now */
 	mem_owner_destroy(owner); /* hides the last blocks: while there is still a domain */
 	asi_destroy(asi);
 	id_put(owner->id);

@@ -4,15 +4,18 @@
 #include "arch/spinlock.h"
 #include "lib/assert.h"
 #include "lib/errno.h"
+#include "mm/page.h"
 
-#define PAGES_MAX 4096
+#define PAGES_MAX 16384
 
 static struct {
 	uint64_t va;
 	hpa_t frame;
 } mapped[PAGES_MAX];
+static pfn_t stale[PAGES_MAX];
 
-size_t fake_hostmap_pages;
+size_t fake_hostmap_pages, fake_hostmap_stale;
+unsigned int fake_hostmap_flushes;
 bool fake_hostmap_fails;
 void (*fake_hostmap_hook)(void);
 
@@ -44,18 +47,30 @@ int hostmap_vmap(void *hva, const hpa_t *frames, size_t nr_pages)
 
 void hostmap_vunmap(void *hva, size_t nr_pages)
 {
-	void (*hook)(void) = fake_hostmap_hook;
-
 	ASSERT(fake_locks_held() == 0);
 	for (size_t i = 0; i < nr_pages; i++) {
 		size_t at = find((uint64_t)hva + i * PAGE_SIZE);
+		pfn_t pfn;
 
 		ASSERT(at < fake_hostmap_pages);
+		pfn = hpa_to_pfn(mapped[at].frame);
+		ASSERT(pfn_to_page(pfn)->state == PAGE_USED); /* not freed before it is unmapped */
+		stale[fake_hostmap_stale++] = pfn;
 		mapped[at] = mapped[--fake_hostmap_pages];
 	}
+}
+
+void hostmap_vflush(void)
+{
+	void (*hook)(void) = fake_hostmap_hook;
+
+	ASSERT(fake_locks_held() == 0);
 	fake_hostmap_hook = NULL;
 	if (hook)
 		hook();
+	while (fake_hostmap_stale) /* nor before the flush */
+		ASSERT(pfn_to_page(stale[--fake_hostmap_stale])->state == PAGE_USED);
+	fake_hostmap_flushes++;
 }
 
 hpa_t hostmap_vlookup(const void *hva)
