@@ -14,7 +14,8 @@ SRCS := \
 	lib/string.c lib/fmt.c lib/parse.c lib/json.c lib/log.c lib/symbol.c lib/panic.c \
 	arch/x86/cpu.c arch/x86/percpu.c arch/x86/gdt.c arch/x86/idt.c arch/x86/trap.c arch/x86/tlb.c \
 	arch/x86/apic.c arch/x86/tsc.c arch/x86/fpu.c arch/x86/vmxctls.c arch/x86/vmx.c \
-	mm/memmap.c mm/ptable.c mm/hostmap.c mm/metadata.c mm/buddy.c mm/slab.c mm/vmalloc.c \
+	mm/memmap.c mm/ptable.c mm/hostmap.c mm/metadata.c \
+	mm/buddy.c mm/pageblock.c mm/pagecache.c mm/quarantine.c mm/pagealloc.c mm/slab.c mm/vmalloc.c \
 	asi/domain.c asi/map.c asi/switch.c asi/fault.c asi/audit.c \
 	drivers/uart16550.c drivers/console.c drivers/exitdev.c drivers/acpi.c \
 	vmm/vmoptions.c vmm/multiboot.c vmm/image_place.c vmm/mbi.c vmm/loader.c vmm/guestwalk.c vmm/guestmem.c vmm/ept.c \
