@@ -68,10 +68,14 @@ struct page *pool_take(struct mem_pool *pool, unsigned int order)
 		run = link_to_page(pool->free[o]);
 		pool_unlink(pool, run);
 		pool_split(pool, run, o, order);
-		pool->peak = MAX(pool->peak, pool->nr_pages - pool->nr_free);
 		return run;
 	}
 	return NULL;
+}
+
+void pool_note_peak(struct mem_pool *pool)
+{
+	pool->peak = MAX(pool->peak, pool->nr_pages - pool->nr_free - pool->nr_moving);
 }
 
 /* Whether the run at @twin is free as a whole, in the same pool as @run. */

@@ -20,6 +20,10 @@ static struct page *take_or_convert(unsigned int order, enum mem_class class,
 
 	if (!run && class != SENSITIVE)
 		blocks = pool_take(&buddy.pools[SENSITIVE], block_order);
+	if (blocks)
+		buddy.pools[SENSITIVE].nr_moving += 1UL << block_order;
+	else if (run)
+		pool_note_peak(pool);
 	spin_unlock(&buddy.lock, flags);
 	if (!blocks)
 		return run;
@@ -27,7 +31,7 @@ static struct page *take_or_convert(unsigned int order, enum mem_class class,
 	pageblock_convert(blocks, class, owner);
 	flags = spin_lock(&buddy.lock);
 	pool_split(pool, blocks, block_order, order);
-	pool->peak = MAX(pool->peak, pool->nr_pages - pool->nr_free);
+	pool_note_peak(pool);
 	spin_unlock(&buddy.lock, flags);
 	return blocks;
 }
@@ -58,7 +62,7 @@ static bool must_fail(void)
 	return true;
 }
 
-static struct page *alloc_slow(unsigned int order, enum mem_class class, struct mem_owner *owner)
+static struct page *get_pages(unsigned int order, enum mem_class class, struct mem_owner *owner)
 {
 	enum effort effort = DRAIN_CACHE;
 	struct page *run = NULL;
@@ -92,24 +96,33 @@ static const char *why_not_alloc(unsigned int order, enum mem_class class,
 	return owner ? "an owner, but not LOCAL" : "LOCAL, but no owner";
 }
 
-void *page_alloc(unsigned int order, enum mem_class class, struct mem_owner *owner)
+/* Out of the way of the fast path, which it leaves without registers to save. */
+static __noinline void *page_alloc_slow(unsigned int order, enum mem_class class,
+					struct mem_owner *owner, unsigned long caller)
 {
 	struct page *run = NULL;
 
-	if (unlikely(order > PAGE_ORDER_MAX || class >= MEM_CLASS_NR ||
-		     (class == LOCAL) != (owner != NULL)))
-		panic_caller("page_alloc(order %u, class %u, owner %p): %s", order, class,
+	if (order > PAGE_ORDER_MAX || class >= MEM_CLASS_NR || (class == LOCAL) != (owner != NULL))
+		panic_caller(caller, "page_alloc(order %u, class %u, owner %p): %s", order, class,
 			     (void *)owner, why_not_alloc(order, class, owner));
 	if (order == 0 && class != LOCAL) {
-		run = pagecache_take(class);
-		if (likely(run))
-			return hpa_to_direct(pfn_to_hpa(page_to_pfn(run)));
 		pagecache_refill(class);
 		run = pagecache_take(class);
 	}
 	if (!run)
-		run = alloc_slow(order, class, owner);
+		run = get_pages(order, class, owner);
 	return run ? page_hva(run) : NULL;
+}
+
+void *page_alloc(unsigned int order, enum mem_class class, struct mem_owner *owner)
+{
+	if (likely(order == 0 && class < LOCAL && !owner)) {
+		struct page *page = pagecache_take(class);
+
+		if (likely(page))
+			return hpa_to_direct(pfn_to_hpa(page_to_pfn(page)));
+	}
+	return page_alloc_slow(order, class, owner, CALLER);
 }
 
 void *page_zalloc(unsigned int order, enum mem_class class, struct mem_owner *owner)
@@ -121,7 +134,7 @@ void *page_zalloc(unsigned int order, enum mem_class class, struct mem_owner *ow
 	return hva;
 }
 
-static __noinline void free_slow(struct page *run, unsigned int order)
+static void give_pages(struct page *run, unsigned int order)
 {
 	uint64_t flags = spin_lock(&buddy.lock);
 	struct mem_pool *pool = page_pool(run);
@@ -137,20 +150,35 @@ static __noinline void free_slow(struct page *run, unsigned int order)
 		pool_trim_surplus(pool);
 }
 
-void page_free(void *hva, unsigned int order)
+static __noinline void page_free_slow(void *hva, unsigned int order, unsigned long caller)
 {
-	struct page *run = page_to_free(hva, order);
-	enum mem_class class = pfn_to_pageblock(page_to_pfn(run))->class;
+	struct page *run = page_if_used(hva, order);
+	enum mem_class class;
 
+	if (!run)
+		panic_caller(caller, "page_free(%p, order %u): %s", hva, order,
+			     page_why_not_free(hva, order));
+	class = pfn_to_pageblock(page_to_pfn(run))->class;
 	if (order == 0 && class != LOCAL) {
-		if (likely(pagecache_put(run, class)))
-			return;
 		pagecache_spill(class);
 		pool_trim_surplus(&buddy.pools[class]);
 		if (pagecache_put(run, class))
 			return;
 	}
-	free_slow(run, order);
+	give_pages(run, order);
+}
+
+void page_free(void *hva, unsigned int order)
+{
+	struct page *page = page_if_used(hva, order);
+
+	if (likely(page && order == 0)) {
+		enum mem_class class = pfn_to_pageblock(page_to_pfn(page))->class;
+
+		if (class < LOCAL && pagecache_put(page, class))
+			return;
+	}
+	page_free_slow(hva, order, CALLER);
 }
 
 void page_reclaim(void)

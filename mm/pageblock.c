@@ -58,6 +58,8 @@ static void account_move(const struct pageblock *from, enum mem_class class,
 	buddy.stats.block_pages[from->class] -= nr_pages;
 	buddy.stats.block_pages[class] += nr_pages;
 	buddy.stats.conversions += nr_blocks;
+	/* The last touch of the old owner: see mem_owner_destroy. */
+	__atomic_fetch_sub(&old->nr_moving, nr_pages, __ATOMIC_RELEASE);
 }
 
 /*
@@ -102,7 +104,7 @@ static struct page *pool_take_idle(struct mem_pool *pool, uint64_t keep)
 
 /*
  * With the lock held, which it releases meanwhile: moves one idle run of @pool to SENSITIVE. An
- * owner that ends on another CPU waits until nr_moving is 0, so its pool is not touched after that.
+ * owner that ends on another CPU waits until nr_moving is 0; after that its pool is not touched here.
  */
 static bool pool_return_one(struct mem_pool *pool, uint64_t keep, uint64_t *flags)
 {
@@ -117,7 +119,6 @@ static bool pool_return_one(struct mem_pool *pool, uint64_t keep, uint64_t *flag
 	pageblock_convert(run, SENSITIVE, NULL);
 	*flags = spin_lock(&buddy.lock);
 	pool_give(&buddy.pools[SENSITIVE], run, order);
-	__atomic_fetch_sub(&pool->nr_moving, 1UL << order, __ATOMIC_RELEASE);
 	return true;
 }
 

@@ -31,6 +31,7 @@ void pagecache_refill(enum mem_class class)
 		page_set_state(page, PAGE_CACHED);
 		c->page[class][nr++] = page;
 	}
+	pool_note_peak(&buddy.pools[class]);
 	__atomic_store_n(&c->nr[class], nr, __ATOMIC_RELAXED);
 	spin_unlock(&buddy.lock, flags);
 }

@@ -65,10 +65,12 @@ static inline bool buddy_manages(hpa_t hpa)
  */
 struct page *pool_take(struct mem_pool *pool, unsigned int order);
 void pool_give(struct mem_pool *pool, struct page *run, unsigned int order);
+/* After memory was taken to be used. */
+void pool_note_peak(struct mem_pool *pool);
 /* Makes of @run a used one of order @to; the rest goes to @pool. */
 void pool_split(struct mem_pool *pool, struct page *run, unsigned int from, unsigned int to);
 
-/* Without the lock. Moves @run, whole blocks in no pool, from its class to @class. */
+/* Without the lock. Moves @run, whole blocks taken and counted in nr_moving, from its class to @class. */
 void pageblock_convert(struct page *run, enum mem_class class, struct mem_owner *owner);
 /* Whether @pool has more idle blocks than it should; without the lock: then some go to SENSITIVE. */
 bool pool_has_surplus(const struct mem_pool *pool);

@@ -44,10 +44,14 @@ static struct page *quarantine_take(void)
 
 void page_free_deferred(void *hva, unsigned int order)
 {
-	struct page *run = page_to_free(hva, order);
-	uint64_t flags = spin_lock(&buddy.lock);
+	struct page *run = page_if_used(hva, order);
+	uint64_t flags;
 	bool too_many;
 
+	if (!run)
+		panic_caller(CALLER, "page_free_deferred(%p, order %u): %s", hva, order,
+			     page_why_not_free(hva, order));
+	flags = spin_lock(&buddy.lock);
 	/* Seen again under the lock: another CPU may have freed it, wrongly, meanwhile. */
 	ASSERT(run->state == PAGE_USED);
 	page_set_state(run, PAGE_DEFERRED);

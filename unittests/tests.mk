@@ -47,6 +47,13 @@ test_buddy_SRCS := $(BUDDY_SRCS) unittests/fake/cpu.c unittests/fake/ram.c unitt
 UNIT_TESTS += buddy_walk
 test_buddy_walk_SRCS := $(test_buddy_SRCS)
 
+UNIT_TESTS += pcp
+test_pcp_SRCS := $(test_buddy_SRCS)
+test_pcp_LIBS := -pthread
+
+UNIT_TESTS += quarantine
+test_quarantine_SRCS := $(test_buddy_SRCS)
+
 UNIT_TESTS += slab
 test_slab_SRCS := mm/slab.c mm/memmap.c $(test_buddy_SRCS)
 
