@@ -47,6 +47,10 @@ test_buddy_SRCS := $(BUDDY_SRCS) unittests/fake/cpu.c unittests/fake/ram.c unitt
 UNIT_TESTS += buddy_walk
 test_buddy_walk_SRCS := $(test_buddy_SRCS)
 
+UNIT_TESTS += buddy_large
+test_buddy_large_SRCS := $(test_buddy_SRCS)
+test_buddy_large_LIBS := -DFAKE_RAM_SIZE=0x80000000000
+
 UNIT_TESTS += pcp
 test_pcp_SRCS := $(test_buddy_SRCS)
 test_pcp_LIBS := -pthread
