@@ -5,13 +5,13 @@
  * (LOCAL), so neither can fail or allocate.
  */
 #include "asi/internal.h"
-#include "arch/tlb.h"
 #include "lib/assert.h"
 #include "lib/bitops.h"
 #include "lib/errno.h"
 #include "mm/buddy.h"
 #include "mm/hostmap.h"
 #include "mm/memmap.h"
+#include "mm/quarantine.h"
 
 struct ptable asi_global;
 struct asi *asi_by_owner[OWNER_MAX + 1];
@@ -168,7 +168,7 @@ void pageblock_hide(hpa_t first, uint64_t nr_blocks, enum mem_class class, struc
 		return;
 	if (class == GLOBAL) {
 		ptable_unmap(&asi_global, DIRECTMAP_BASE + first.v, len);
-		tlb_flush_all();
+		tlb_flush_generation();
 	} else if (local_tables(owner)) {
 		ptable_unmap(local_tables(owner), LOCALMAP_BASE + first.v, len);
 		asi_flush_local(asi_by_owner[owner->id]);

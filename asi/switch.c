@@ -17,6 +17,7 @@
 #include "asi/internal.h"
 #include "lib/assert.h"
 #include "mm/hostmap.h"
+#include "mm/quarantine.h"
 
 /* PCID 0 is the unrestricted space; slot n has PCID n + 1. */
 #define SLOTS 6
@@ -40,6 +41,12 @@ static __nonsensitive bool asi_enabled;
  * another one, can then never look up to date.
  */
 static __nonsensitive uint64_t asi_last_gen;
+
+/*
+ * Generations of flushes of everything: the last one begun, and the last one ended. What is read
+ * between, is of the one begun, perhaps too late for it, and so waits for the next.
+ */
+static __nonsensitive uint64_t asi_flush_begun, asi_flush_ended;
 
 void switch_init(bool on)
 {
@@ -198,6 +205,35 @@ void asi_flush_local(struct asi *asi)
 		this_cpu(asi_slots[i]).gen = this_cpu(asi_cr3_gen) = gen;
 		this_cpu(asi_stats).tlb_flushes++;
 	}
+}
+
+/* The fence: whoever asks has unmapped before, and must not be told of a time before that. */
+uint64_t tlb_generation(void)
+{
+	memory_fence();
+	return READ_ONCE(asi_flush_begun);
+}
+
+bool tlb_generation_passed(uint64_t gen)
+{
+	return READ_ONCE(asi_flush_ended) > gen;
+}
+
+/* One CPU: there is nobody to wait for. An interrupt may flush in between, with a later generation. */
+void tlb_flush_generation(void)
+{
+	uint64_t gen = __atomic_add_fetch(&asi_flush_begun, 1, __ATOMIC_SEQ_CST), flags;
+
+	tlb_flush_all();
+	flags = irq_save();
+	if (asi_flush_ended < gen)
+		WRITE_ONCE(asi_flush_ended, gen);
+	irq_restore(flags);
+}
+
+bool tlb_can_wait(void)
+{
+	return true; /* one CPU */
 }
 
 void switch_forget(const struct asi *asi)

@@ -53,6 +53,13 @@ static void create_one(const struct boot_info *info, uint32_t i)
 		nr_vms++;
 }
 
+static void report_memory(void)
+{
+	report_mem();
+	for (unsigned int i = 0; i < nr_vms; i++)
+		report_mem_vm(vms[i]);
+}
+
 void guests_create(const struct boot_info *info, const char *vmx_missing)
 {
 	for (uint32_t i = 0; i < info->nr_modules; i++) {
@@ -70,6 +77,7 @@ void guests_create(const struct boot_info *info, const char *vmx_missing)
 		log_error("no guest: boot with a Multiboot module, e.g. scripts/run --guest FILE");
 		none_given = true;
 	}
+	report_memory();
 }
 
 static uint64_t report_audit(void)
@@ -95,10 +103,12 @@ uint8_t guests_run(bool selftest_passed, bool audit)
 		passed += vms[i]->verdict == VERDICT_PASS;
 	report_asi();
 	report_crossings();
+	report_memory();
 	if (audit)
 		violations += report_audit(); /* and after: the domains still stand */
 	for (unsigned int i = 0; i < nr_vms; i++)
 		vm_destroy(vms[i]);
+	report_mem(); /* everything has come back */
 	pass = selftest_passed && !violations && !nr_refused && !none_given && passed == nr_vms;
 	log_info("@end {\"verdict\":\"%s\",\"guests\":%u,\"passed\":%u,\"failed\":%u}",
 		 pass ? "pass" : "fail", nr_vms + nr_refused, passed, nr_vms + nr_refused - passed);

@@ -14,6 +14,7 @@
 #include "mm/buddy.h"
 #include "mm/hostmap.h"
 #include "mm/percpu.h"
+#include "mm/quarantine.h"
 #include "mm/slab.h"
 #include "mm/vmalloc.h"
 
@@ -62,6 +63,26 @@ static bool test_buddy(void)
 	buddy_get_stats(&after);
 	CHECK(before.free_pages[SENSITIVE] + before.free_pages[GLOBAL] + before.free_pages[LOCAL] ==
 	      after.free_pages[SENSITIVE] + after.free_pages[GLOBAL] + after.free_pages[LOCAL]);
+	return true;
+}
+
+/* What is freed while it may still be reached waits for a flush of everything. */
+static bool test_quarantine(void)
+{
+	void *page = page_alloc(0, GLOBAL, NULL), *run = page_alloc(4, LOCAL, owner);
+	struct buddy_stats s;
+
+	CHECK(page && run);
+	page_free_deferred(page, 0);
+	page_free_deferred(run, 4);
+	buddy_get_stats(&s);
+	CHECK(s.deferred_pages == 17 && !quarantine_drain());
+	CHECK(quarantine_flush());
+	buddy_get_stats(&s);
+	CHECK(s.deferred_pages == 0);
+	page_reclaim();
+	buddy_get_stats(&s);
+	CHECK(s.block_pages[LOCAL] >= owner->pool.nr_pages && owner->pool.nr_pages == 0);
 	return true;
 }
 
@@ -305,6 +326,7 @@ struct test {
 
 static const struct test tests[] = {
 	{ "buddy", test_buddy, false },
+	{ "quarantine", test_quarantine, false },
 	{ "slab", test_slab, false },
 	{ "vmalloc", test_vmalloc, false },
 	{ "crossing by call", test_crossing_by_call, true },

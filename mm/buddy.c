@@ -1,50 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The page allocator, and pageblock_convert(), the one place where memory changes
- * class. All books are kept in struct page and struct pageblock: it never looks
- * into a free page, which the current address space need not map.
+ * The pools: free runs by order, split and merged. All books are kept in struct page and struct
+ * pageblock: nothing here looks into a free page, which the current address space need not map.
  *
- * A page of the buddy's is the head of a run (PAGE_FREE, PAGE_USED or PAGE_SLAB) or
- * inside one (PAGE_TAIL). A run on its way between two pools counts as used, so
- * that nobody merges with it while the lock is released.
+ * A page of the buddy's is the head of a run or inside one (PAGE_TAIL). A run on its way between two
+ * pools counts as used, so that nobody merges with it while the lock is released.
  */
 #include <stddef.h>
-#include "mm/buddy.h"
-#include "arch/insn.h"
-#include "arch/spinlock.h"
 #include "lib/assert.h"
 #include "lib/bitops.h"
+#include "mm/pagecache.h"
+#include "mm/pool.h"
 
-static __nonsensitive struct {
-	struct spinlock lock;	      /* guards all below, all pools, and the pages of free runs */
-	struct mem_pool pools[LOCAL]; /* SENSITIVE and GLOBAL; the LOCAL ones are in their owners */
-	struct buddy_stats stats;
-	uint64_t fail_after; /* this many more allocations until one fails; 0: none will */
-} buddy;
-
-static struct mem_pool *pool_of(enum mem_class class, struct mem_owner *owner)
-{
-	return class == LOCAL ? &owner->pool : &buddy.pools[class];
-}
-
-/* The pool that the block of @page belongs to. */
-static struct mem_pool *page_pool(const struct page *page)
-{
-	const struct pageblock *block = pfn_to_pageblock(page_to_pfn(page));
-
-	return pool_of(block->class, block->owner);
-}
-
-/* Free runs are linked by pfn + 1, so that zeroed memory is an empty list. */
-static uint32_t page_to_link(const struct page *page)
-{
-	return (uint32_t)(page_to_pfn(page) + 1);
-}
-
-static struct page *link_to_page(uint32_t link)
-{
-	return pfn_to_page(link - 1UL);
-}
+__nonsensitive struct buddy buddy;
 
 static void pool_link(struct mem_pool *pool, struct page *run, unsigned int order)
 {
@@ -80,8 +48,7 @@ static void pool_unlink(struct mem_pool *pool, struct page *run)
 	buddy.stats.free_pages[pfn_to_pageblock(page_to_pfn(run))->class] -= 1UL << order;
 }
 
-/* Makes of @run, which no pool holds, a used one of order @to; the rest goes to @pool. */
-static void pool_split(struct mem_pool *pool, struct page *run, unsigned int from, unsigned int to)
+void pool_split(struct mem_pool *pool, struct page *run, unsigned int from, unsigned int to)
 {
 	while (from > to) {
 		from--;
@@ -91,7 +58,7 @@ static void pool_split(struct mem_pool *pool, struct page *run, unsigned int fro
 	run->order = (uint8_t)to;
 }
 
-static struct page *pool_take(struct mem_pool *pool, unsigned int order)
+struct page *pool_take(struct mem_pool *pool, unsigned int order)
 {
 	struct page *run;
 
@@ -106,6 +73,11 @@ static struct page *pool_take(struct mem_pool *pool, unsigned int order)
 	return NULL;
 }
 
+void pool_note_peak(struct mem_pool *pool)
+{
+	pool->peak = MAX(pool->peak, pool->nr_pages - pool->nr_free - pool->nr_moving);
+}
+
 /* Whether the run at @twin is free as a whole, in the same pool as @run. */
 static bool twin_is_free(const struct page *run, pfn_t twin, unsigned int order)
 {
@@ -113,11 +85,12 @@ static bool twin_is_free(const struct page *run, pfn_t twin, unsigned int order)
 	const struct pageblock *twin_block = pfn_to_pageblock(twin);
 
 	return twin_block->class == block->class && twin_block->owner == block->owner &&
-	       pfn_to_page(twin)->state == PAGE_FREE && pfn_to_page(twin)->order == order;
+	       __atomic_load_n(&pfn_to_page(twin)->state, __ATOMIC_RELAXED) == PAGE_FREE &&
+	       pfn_to_page(twin)->order == order;
 }
 
-/* Puts @run, which no pool holds, into @pool, merged with every free twin. */
-static void pool_give(struct mem_pool *pool, struct page *run, unsigned int order)
+/* Merges with every free twin on the way. */
+void pool_give(struct mem_pool *pool, struct page *run, unsigned int order)
 {
 	pfn_t pfn = page_to_pfn(run);
 
@@ -133,66 +106,6 @@ static void pool_give(struct mem_pool *pool, struct page *run, unsigned int orde
 	pool_link(pool, pfn_to_page(pfn), order);
 }
 
-/*
- * Changes the class of @run: whole blocks that no pool holds, neither before nor
- * after. The order matters: nobody can reach the blocks while they are scrubbed, and
- * nobody new before they are clean.
- */
-static void pageblock_convert(struct page *run, enum mem_class class, struct mem_owner *owner)
-{
-	hpa_t first = pfn_to_hpa(page_to_pfn(run));
-	struct pageblock *block = pfn_to_pageblock(page_to_pfn(run));
-	const struct pageblock old = *block;
-	uint64_t nr_pages = 1UL << run->order, nr_blocks = nr_pages >> PAGEBLOCK_ORDER, flags;
-
-	if (old.class != SENSITIVE)
-		pageblock_hide(first, nr_blocks, old.class, old.owner);
-	clear_words(hpa_to_direct(first), nr_blocks * PAGEBLOCK_SIZE);
-	for (uint64_t i = 0; i < nr_blocks; i++) {
-		block[i].class = (uint8_t) class;
-		block[i].owner = owner;
-	}
-	if (class != SENSITIVE)
-		pageblock_expose(first, nr_blocks, class, owner);
-
-	flags = spin_lock(&buddy.lock);
-	pool_of(old.class, old.owner)->nr_pages -= nr_pages;
-	pool_of(class, owner)->nr_pages += nr_pages;
-	buddy.stats.block_pages[old.class] -= nr_pages;
-	buddy.stats.block_pages[class] += nr_pages;
-	buddy.stats.conversions += nr_blocks;
-	spin_unlock(&buddy.lock, flags);
-}
-
-/* Takes a run of whole free blocks, as long as it may be if @keep blocks are to stay. */
-static struct page *pool_take_surplus(struct mem_pool *pool, uint64_t keep)
-{
-	unsigned int order = PAGE_ORDER_MAX;
-
-	if (pool->nr_free_blocks <= keep)
-		return NULL;
-	while (!pool->free[order])
-		order--;
-	if (pool->nr_free_blocks - ((1UL << order) >> PAGEBLOCK_ORDER) < keep)
-		order--;
-	return pool_take(pool, order);
-}
-
-/* Gives the whole free blocks of a GLOBAL or LOCAL pool, but for @keep, back to SENSITIVE. */
-static void pool_trim(struct mem_pool *pool, uint64_t keep)
-{
-	uint64_t flags = spin_lock(&buddy.lock);
-	struct page *run;
-
-	while ((run = pool_take_surplus(pool, keep))) {
-		spin_unlock(&buddy.lock, flags);
-		pageblock_convert(run, SENSITIVE, NULL);
-		flags = spin_lock(&buddy.lock);
-		pool_give(&buddy.pools[SENSITIVE], run, run->order);
-	}
-	spin_unlock(&buddy.lock, flags);
-}
-
 /* One naturally aligned run, for buddy_add. */
 static void buddy_add_run(pfn_t pfn, unsigned int order)
 {
@@ -204,6 +117,8 @@ static void buddy_add_run(pfn_t pfn, unsigned int order)
 		ASSERT(pfn_to_pageblock(p)->class == SENSITIVE);
 		pfn_to_page(p)->state = PAGE_TAIL;
 	}
+	buddy.managed[pfn_to_hpa(pfn).v / PAGE_SIZE_1G / 64] |=
+		BIT(pfn_to_hpa(pfn).v / PAGE_SIZE_1G % 64);
 	pool->nr_pages += nr_pages;
 	buddy.stats.block_pages[SENSITIVE] += nr_pages;
 	buddy.stats.total_pages += nr_pages;
@@ -228,91 +143,38 @@ void buddy_add(hpa_t start, hpa_t end)
 	}
 }
 
-void *page_alloc(unsigned int order, enum mem_class class, struct mem_owner *owner)
-{
-	unsigned int block_order = MAX(order, PAGEBLOCK_ORDER);
-	struct page *run = NULL, *blocks = NULL;
-	struct mem_pool *pool;
-	uint64_t flags;
-
-	ASSERT(order <= PAGE_ORDER_MAX && class < MEM_CLASS_NR);
-	ASSERT((class == LOCAL) == (owner != NULL));
-	pool = pool_of(class, owner);
-
-	flags = spin_lock(&buddy.lock);
-	if (!buddy.fail_after || --buddy.fail_after) {
-		run = pool_take(pool, order);
-		if (!run && class != SENSITIVE)
-			blocks = pool_take(&buddy.pools[SENSITIVE], block_order);
-	}
-	if (!run && !blocks)
-		buddy.stats.failures++;
-	spin_unlock(&buddy.lock, flags);
-
-	if (blocks) {
-		pageblock_convert(blocks, class, owner);
-		flags = spin_lock(&buddy.lock);
-		pool_split(pool, blocks, block_order, order);
-		spin_unlock(&buddy.lock, flags);
-		run = blocks;
-	}
-	return run ? page_hva(run) : NULL;
-}
-
-void *page_zalloc(unsigned int order, enum mem_class class, struct mem_owner *owner)
-{
-	void *hva = page_alloc(order, class, owner);
-
-	if (hva)
-		clear_words(hva, PAGE_SIZE << order);
-	return hva;
-}
-
-void page_free(void *hva, unsigned int order)
-{
-	struct mem_pool *pool;
-	struct page *page;
-	uint64_t flags;
-	bool surplus;
-
-	ASSERT(hva_is_ram(hva));
-	page = pfn_to_page(hpa_to_pfn(hva_to_hpa(hva)));
-
-	flags = spin_lock(&buddy.lock);
-	ASSERT(page->state == PAGE_USED);
-	ASSERT(page->order == order);
-	ASSERT(hva == page_hva(page));
-	pool = page_pool(page);
-	pool_give(pool, page, order);
-	surplus = pool != &buddy.pools[SENSITIVE] && pool->nr_free_blocks > 1;
-	spin_unlock(&buddy.lock, flags);
-
-	if (surplus)
-		pool_trim(pool, 1);
-}
-
-void mem_owner_init(struct mem_owner *owner, uint16_t id)
-{
-	ASSERT(id >= 1 && id <= OWNER_MAX);
-	*owner = (struct mem_owner){ .id = id };
-}
-
-void mem_owner_destroy(struct mem_owner *owner)
-{
-	ASSERT(owner->pool.nr_free == owner->pool.nr_pages);
-	pool_trim(&owner->pool, 0);
-	ASSERT(owner->pool.nr_pages == 0);
-}
-
 void buddy_get_stats(struct buddy_stats *out)
 {
 	uint64_t flags = spin_lock(&buddy.lock);
 
 	*out = buddy.stats;
+	for (enum mem_class c = SENSITIVE; c < LOCAL; c++) {
+		out->cached_pages[c] = pagecache_count(c);
+		out->free_pages[c] += out->cached_pages[c];
+	}
+	spin_unlock(&buddy.lock, flags);
+}
+
+void mem_get_stats(enum mem_class class, struct mem_owner *owner, struct mem_stats *out)
+{
+	const struct mem_pool *pool = pool_of(class, owner);
+	uint64_t flags = spin_lock(&buddy.lock);
+
+	*out = (struct mem_stats){
+		.pages = pool->nr_pages,
+		.blocks = pool->nr_pages >> PAGEBLOCK_ORDER,
+		.cached = class == LOCAL ? 0 : pagecache_count(class),
+		.deferred = pool->nr_deferred,
+		.converted_in = pool->converted_in,
+		.converted_out = pool->converted_out,
+		.peak = pool->peak,
+	};
+	out->free = pool->nr_free + out->cached;
 	spin_unlock(&buddy.lock, flags);
 }
 
 void buddy_fail_after(uint64_t n)
 {
+	pagecache_enable(n == 0);
 	buddy.fail_after = n;
 }

@@ -18,18 +18,25 @@ void buddy_add(hpa_t start, hpa_t end);
  * for LOCAL only, @owner (else NULL). Returns the address (local window if LOCAL,
  * direct map otherwise), or NULL if memory has run out. The contents are whatever
  * the class left there (never another class's or owner's); page_zalloc clears.
- * Any context but NMI. It may convert, but only from SENSITIVE, and so never waits for a CPU.
+ * Any context but NMI. It may convert from SENSITIVE, which waits for no CPU. When memory has run
+ * out it gets back what is cached, quarantined or idle; where tlb_can_wait() allows, by waiting.
  */
 void *page_alloc(unsigned int order, enum mem_class class, struct mem_owner *owner);
 void *page_zalloc(unsigned int order, enum mem_class class, struct mem_owner *owner);
 
 /*
  * Gives back what page_alloc returned, with the same order. A free, foreign,
- * misaligned address or another order is an assertion. Whole free pageblocks of
+ * misaligned address or another order is a panic that names caller and address. Free pageblocks of
  * LOCAL and GLOBAL pools go back to SENSITIVE (hidden and scrubbed first), but for
- * one that each pool keeps. To hide is to wait for other CPUs: no lock may be held.
+ * a few that each pool keeps. To hide is to wait for other CPUs: no lock may be held.
  */
 void page_free(void *hva, unsigned int order);
+
+/*
+ * Gives back everything that is free but not where all can use it: this CPU's cached pages, the
+ * quarantine, idle blocks of other classes. Waits for other CPUs: no lock may be held.
+ */
+void page_reclaim(void);
 
 /* Starts a pool; an owner's pool must be empty of allocations when it ends, all blocks return. */
 void mem_owner_init(struct mem_owner *owner, uint16_t id);
@@ -38,14 +45,29 @@ void mem_owner_destroy(struct mem_owner *owner);
 struct buddy_stats {
 	uint64_t total_pages;		    /* ever given by buddy_add */
 	uint64_t free_pages[MEM_CLASS_NR];  /* LOCAL: all owners together */
+	uint64_t cached_pages[LOCAL];	    /* of the free ones: in CPUs' caches */
+	uint64_t deferred_pages;	    /* in quarantine, not counted as free */
 	uint64_t block_pages[MEM_CLASS_NR]; /* pages in blocks of this class */
 	uint64_t conversions;		    /* blocks that changed class */
 	uint64_t failures;		    /* page_alloc calls that returned NULL */
 };
 void buddy_get_stats(struct buddy_stats *out);
 
+/* Of one class, or of one owner's LOCAL memory. */
+struct mem_stats {
+	uint64_t pages;	   /* in blocks of this class and owner */
+	uint64_t blocks;   /* whole ones of 2 MiB */
+	uint64_t free;	   /* of the pages, those on free lists and in caches */
+	uint64_t cached;   /* in caches */
+	uint64_t deferred; /* in quarantine, not counted as free */
+	uint64_t converted_in,
+		converted_out; /* blocks that became, and ceased to be, of this class */
+	uint64_t peak;	       /* most pages ever in use at once; a cached page counts as used */
+};
+void mem_get_stats(enum mem_class class, struct mem_owner *owner, struct mem_stats *out);
+
 /*
  * Makes the @n-th page_alloc from now fail (0: none), so that tests reach every
- * error path. Counts down over all classes.
+ * error path. Counts down over all classes; meanwhile this CPU caches no pages, so that none escapes.
  */
 void buddy_fail_after(uint64_t n);

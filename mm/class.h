@@ -30,12 +30,17 @@ struct mem_pool {
 	uint64_t nr_free;	 /* pages on the lists */
 	uint64_t nr_free_blocks; /* whole pageblocks among them */
 	uint64_t nr_pages;	 /* pages of the pageblocks that carry this class and owner */
+	uint64_t nr_deferred;	 /* pages in quarantine */
+	uint64_t nr_moving;	 /* pages that some CPU is taking out, to be converted */
+	uint64_t peak;		 /* most pages ever off the lists at once */
+	uint64_t converted_in, converted_out; /* pageblocks */
 };
 
 /* Who LOCAL memory belongs to: a VM. Numbers start at 1. Itself in GLOBAL memory. */
 struct mem_owner {
 	uint16_t id;
 	struct mem_pool pool;
+	struct mem_owner *next, *prev; /* of those that have blocks; guarded by the buddy's lock */
 };
 
 #define OWNER_MAX 511 /* VMALLOC_LOCAL has room for as many */

@@ -16,14 +16,22 @@ enum page_state {
 	PAGE_TAIL,     /* inside a run whose head says more */
 	PAGE_USED,     /* head of an allocated run of 2^order pages */
 	PAGE_SLAB,     /* head of a run that belongs to a slab cache */
+	PAGE_CACHED,   /* free, in a CPU's cache (mm/pagecache.h): a run of order 0 */
+	PAGE_DEFERRED, /* head of a run in quarantine (mm/quarantine.h) */
 };
 
 struct page {
 	uint8_t state; /* enum page_state */
 	uint8_t order; /* of the run, valid in its head */
 	uint16_t unused;
-	uint32_t next, prev; /* free-list links as pfn + 1 (0 = none): 16 TiB; see buddy.c */
-	uint32_t slab;	     /* PAGE_SLAB: index of its cache */
+	uint32_t next; /* links of lists as pfn + 1 (0 = none), enough for 16 TiB; see buddy.c */
+	union {
+		struct {
+			uint32_t prev; /* PAGE_FREE */
+			uint32_t slab; /* PAGE_SLAB: index of its cache */
+		};
+		uint64_t gen; /* PAGE_DEFERRED: the TLB generation when it was freed */
+	};
 };
 _Static_assert(sizeof(struct page) == 16, "metadata stays below 0.5 % of RAM");
 
@@ -49,6 +57,15 @@ static inline pfn_t page_to_pfn(const struct page *page)
 static inline struct pageblock *pfn_to_pageblock(pfn_t pfn)
 {
 	return pageblock_array() + (pfn >> PAGEBLOCK_ORDER);
+}
+
+/*
+ * For changes of state without the buddy's lock: to whoever looks from another CPU, at a twin to merge
+ * with, neither state is PAGE_FREE.
+ */
+static inline void page_set_state(struct page *page, enum page_state state)
+{
+	__atomic_store_n(&page->state, (uint8_t)state, __ATOMIC_RELAXED);
 }
 
 /* The head of the run that @page, which the buddy manages, is part of. */

@@ -47,6 +47,7 @@ static inline struct buddy_stats stats(void)
 
 /* What a walk over the metadata finds, to be compared with what the buddy says of itself. */
 struct census {
+	uint64_t cached[MEM_CLASS_NR], deferred;
 	uint64_t total, free[MEM_CLASS_NR], block[MEM_CLASS_NR], owner_free[OWNERS];
 	int largest_free[MEM_CLASS_NR]; /* order, -1 if none; LOCAL: of owners[0] */
 };
@@ -88,7 +89,9 @@ static inline struct census check_books(void)
 			const struct page *run = pfn_to_page(pfn);
 			uint64_t nr = 1UL << run->order;
 
-			assert_true(run->state == PAGE_FREE || run->state == PAGE_USED);
+			assert_true(run->state == PAGE_FREE || run->state == PAGE_USED ||
+				    run->state == PAGE_CACHED || run->state == PAGE_DEFERRED);
+			assert_true(run->state != PAGE_CACHED || run->order == 0);
 			assert_true(run->order <= PAGE_ORDER_MAX);
 			assert_true(IS_ALIGNED(pfn, nr) && pfn + nr <= end);
 			for (pfn_t p = pfn + 1; p < pfn + nr; p++)
@@ -98,6 +101,12 @@ static inline struct census check_books(void)
 			c.block[pfn_to_pageblock(pfn)->class] += nr;
 			if (run->state == PAGE_FREE)
 				census_free_run(&c, pfn, run->order);
+			if (run->state == PAGE_CACHED) {
+				c.free[pfn_to_pageblock(pfn)->class]++;
+				c.cached[pfn_to_pageblock(pfn)->class]++;
+			}
+			if (run->state == PAGE_DEFERRED)
+				c.deferred += nr;
 			pfn += nr;
 		}
 	}
@@ -106,19 +115,25 @@ static inline struct census check_books(void)
 		assert_int_equal(s.free_pages[class], c.free[class]);
 		assert_int_equal(s.block_pages[class], c.block[class]);
 	}
+	assert_int_equal(c.cached[SENSITIVE], s.cached_pages[SENSITIVE]);
+	assert_int_equal(c.cached[GLOBAL], s.cached_pages[GLOBAL]);
+	assert_int_equal(c.cached[LOCAL], 0);
+	assert_int_equal(c.deferred, s.deferred_pages);
 	for (unsigned int i = 0; i < OWNERS; i++)
 		assert_int_equal(owners[i].pool.nr_free, c.owner_free[i]);
 	return c;
 }
 
-/* Everything is free: LOCAL memory is gone, GLOBAL keeps one block at most. */
+/* Everything is free, and all of it can be SENSITIVE again. */
 static inline int check_all_returned(void **state)
 {
 	(void)state;
 	for (unsigned int i = 0; i < OWNERS; i++)
 		mem_owner_destroy(&owners[i]);
 	check_books();
-	if (memory_used() || stats().block_pages[LOCAL] || stats().block_pages[GLOBAL] > 512)
+	page_reclaim();
+	check_books();
+	if (memory_used() || stats().free_pages[SENSITIVE] != stats().total_pages)
 		return -1;
 	return 0;
 }

@@ -172,11 +172,13 @@ static void test_hide_flushes(void **state)
 		fake_mmu_log[0] = '\0';
 		for (unsigned int i = 0; i < 3; i++)
 			page_free(global[i], PAGEBLOCK_ORDER);
+		page_reclaim();
 		assert_non_null(strchr(fake_mmu_log, 'A'));
 		fake_mmu_log[0] = '\0';
 		fake_mmu_unmapped(vms[0]->pt.root);
 		for (unsigned int i = 0; i < 3; i++)
 			page_free(local[i], PAGEBLOCK_ORDER);
+		page_reclaim();
 		assert_true(fake_mmu_is_fresh());
 		assert_int_equal(strchr(fake_mmu_log, 'I') != NULL, inside);
 		asi_enter(vms[0]);

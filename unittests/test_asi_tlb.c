@@ -2,6 +2,9 @@
 /* asi/switch.c: PCID slots, generations and flushes, against a TLB that knows what is stale. */
 #include "unittests/asi_switch.h"
 #include "unittests/seed.h"
+#include "mm/buddy.h"
+#include "mm/pagecache.h"
+#include "mm/quarantine.h"
 
 /* An unmapping is flushed at once if the domain is current, else once, by its next enter. */
 static void test_flush_local(void **state)
@@ -78,6 +81,9 @@ static void test_reborn(void **state)
 	uint64_t root;
 
 	(void)state;
+	pagecache_enable(false); /* the pools give the same pages again, in the same order */
+	switch_destroy(a);
+	a = domains[DOMAINS - 1] = switch_create(DOMAINS - 1);
 	for (unsigned int flushes = 0; flushes < 4; flushes++) {
 		dead = a;
 		root = a->pt.root.v;
@@ -97,6 +103,7 @@ static void test_reborn(void **state)
 		asi_relax();
 		asi_exit();
 	}
+	pagecache_enable(true);
 }
 
 /* The same where another CPU's slots were not told: the generation alone must do. */
@@ -122,6 +129,46 @@ static void test_reborn_generation(void **state)
 		asi_relax();
 		asi_exit();
 	}
+}
+
+static uint64_t gen_seen[2];
+static unsigned int nr_seen;
+
+static void note_generation(void)
+{
+	fake_mmu_point = NULL;
+	gen_seen[nr_seen++] = tlb_generation();
+	if (nr_seen < 2)
+		fake_mmu_point = note_generation;
+}
+
+/* A generation passes by a flush of everything that begins after it was read, and by no other. */
+static void test_generations(void **state)
+{
+	uint64_t before = tlb_generation();
+
+	(void)state;
+	assert_false(tlb_generation_passed(before));
+	fake_mmu_log[0] = '\0';
+	fake_mmu_point = note_generation; /* an interrupt just before and just after the flush */
+	nr_seen = 0;
+	tlb_flush_generation();
+	fake_mmu_point = NULL;
+	assert_non_null(strchr(fake_mmu_log, 'A'));
+	assert_int_equal(nr_seen, 2);
+	assert_true(tlb_generation_passed(before));
+	assert_false(tlb_generation_passed(gen_seen[0]));
+	assert_false(tlb_generation_passed(gen_seen[1]));
+	assert_false(tlb_generation_passed(tlb_generation()));
+	tlb_flush_generation();
+	assert_true(tlb_generation_passed(gen_seen[0]));
+	assert_true(tlb_generation_passed(gen_seen[1]));
+
+	/* What is hidden from all domains passes it as well. */
+	before = tlb_generation();
+	page_free(page_alloc(PAGEBLOCK_ORDER, GLOBAL, NULL), PAGEBLOCK_ORDER);
+	page_reclaim();
+	assert_true(tlb_generation_passed(before));
 }
 
 /* Restricted tables mean that curr says so: at any point. */
@@ -194,6 +241,7 @@ int main(void)
 		cmocka_unit_test_setup(test_eviction, fresh),
 		cmocka_unit_test_setup(test_reborn, fresh),
 		cmocka_unit_test_setup(test_reborn_generation, fresh),
+		cmocka_unit_test_setup(test_generations, fresh),
 		cmocka_unit_test_setup(test_random_walk, fresh),
 	};
 

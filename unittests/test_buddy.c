@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* mm/buddy.c: what each call promises, one case after the other. */
 #include "arch/insn.h"
+#include "lib/assert.h"
+#include "mm/quarantine.h"
 #include "unittests/buddy_books.h"
 
 static struct page *page_of(const void *hva)
@@ -50,12 +52,17 @@ static void test_misuse(void **state)
 {
 	uint8_t *sensitive = page_alloc(2, SENSITIVE, NULL);
 	uint8_t *local = page_alloc(0, LOCAL, &owners[0]);
-	uint8_t *freed = page_alloc(1, GLOBAL, NULL);
+	uint8_t *freed = page_alloc(1, GLOBAL, NULL), *single = page_alloc(0, GLOBAL, NULL);
 	uint64_t on_stack = 0;
 
 	(void)state;
 	page_free(freed, 1);
 	expect_assert_failure(page_free(freed, 1));
+	page_free(single, 0);
+	expect_assert_failure(page_free(single, 0)); /* free, though no pool has it */
+	assert_non_null(strstr(fake_panic_text, "free already, in a cache"));
+	assert_true(fake_panic_rip - (uint64_t)test_misuse < 4096); /* the caller is named */
+	expect_assert_failure(page_free_deferred(single, 0));
 	expect_assert_failure(page_free(sensitive, 1));
 	expect_assert_failure(page_free(sensitive, 3));
 	expect_assert_failure(page_free(sensitive + PAGE_SIZE, 0));
@@ -64,6 +71,7 @@ static void test_misuse(void **state)
 	expect_assert_failure(page_free(NULL, 0));
 	expect_assert_failure(page_free(hpa_to_direct(HPA(0)), 0));	   /* reserved */
 	expect_assert_failure(page_free(hpa_to_direct(HPA(MiB(600))), 9)); /* a hole */
+	expect_assert_failure(page_free(hpa_to_direct(HPA(GiB(3))), 0));   /* a GiB without RAM */
 	expect_assert_failure(page_free(hpa_to_direct(hva_to_hpa(local)), 0));
 	expect_assert_failure(page_free(hpa_to_local(hva_to_hpa(sensitive)), 2));
 	expect_assert_failure(page_alloc(PAGE_ORDER_MAX + 1, SENSITIVE, NULL));
@@ -122,40 +130,169 @@ static void test_scrub(void **state)
 	rep_stosb(hva, 0x91, PAGE_SIZE << 10);
 	hpa = hva_to_hpa(hva);
 	page_free(hva, 10);
-	/* One block stays GLOBAL, so its contents may stay; the other is SENSITIVE and zero. */
-	for (unsigned int i = 0; i < 2; i++, hpa.v += PAGEBLOCK_SIZE)
-		assert_int_equal(fake_ram_is_zero(hpa, PAGEBLOCK_SIZE),
-				 pfn_to_pageblock(hpa_to_pfn(hpa))->class == SENSITIVE);
+	page_reclaim();
+	assert_true(fake_ram_is_zero(hpa, PAGE_SIZE << 10));
 }
 
-/* A pool keeps one free block, no matter how many come free at once, so it does not thrash. */
+/* Blocks that a pool keeps when @nr come free at once: see IDLE_MIN in mm/pageblock.c. */
+static uint64_t blocks_kept(uint64_t nr)
+{
+	uint64_t limit = MIN(4 + nr / 8, 16);
+
+	return nr <= limit ? nr : limit / 4;
+}
+
+/* A pool keeps a few free blocks, not as many as came free, so it neither thrashes nor hoards. */
 static void test_hysteresis(void **state)
 {
-	void *hva[5];
-	uint64_t conversions;
+	void *hva[20];
+	uint64_t conversions = 0;
 
 	(void)state;
-	for (unsigned int order = 0; order <= PAGE_ORDER_MAX; order += 3) {
-		/* Whether the run that comes free is all the pool has, or there is a block more. */
-		if (order % 2 || order == PAGE_ORDER_MAX)
-			mem_owner_destroy(&owners[0]);
+	for (unsigned int order = PAGEBLOCK_ORDER; order <= PAGE_ORDER_MAX; order++) {
 		page_free(page_alloc(order, LOCAL, &owners[0]), order);
-		assert_int_equal(owners[0].pool.nr_pages, 512);
-		assert_int_equal(owners[0].pool.nr_free, 512);
+		assert_int_equal(owners[0].pool.nr_pages, blocks_kept(1UL << (order - 9)) * 512);
+		assert_int_equal(owners[0].pool.nr_free, owners[0].pool.nr_pages);
 		check_books();
+		mem_owner_destroy(&owners[0]);
 	}
-	conversions = stats().conversions;
-	for (unsigned int i = 0; i < 100; i++)
-		page_free(page_alloc(i % 10, LOCAL, &owners[0]), i % 10);
+	/* A load that comes and goes converts the first time only. */
+	for (unsigned int round = 0; round < 20; round++) {
+		for (unsigned int i = 0; i < 4; i++)
+			hva[i] = page_alloc(PAGEBLOCK_ORDER, LOCAL, &owners[0]);
+		if (!round)
+			conversions = stats().conversions;
+		for (unsigned int i = 0; i < 4; i++)
+			page_free(hva[i], PAGEBLOCK_ORDER);
+		page_free(page_alloc(round % 10, LOCAL, &owners[0]), round % 10);
+	}
 	assert_int_equal(stats().conversions, conversions);
-
 	for (unsigned int i = 0; i < ARRAY_SIZE(hva); i++)
 		hva[i] = page_alloc(PAGEBLOCK_ORDER, LOCAL, &owners[0]);
 	for (unsigned int i = 0; i < ARRAY_SIZE(hva); i++)
 		page_free(hva[i], PAGEBLOCK_ORDER);
-	assert_int_equal(owners[0].pool.nr_pages, 512);
+	assert_true(owners[0].pool.nr_pages <= 6 * 512);
 	mem_owner_destroy(&owners[0]);
 	assert_int_equal(owners[0].pool.nr_pages, 0);
+}
+
+/* Where nobody may wait, nothing is hidden: the surplus goes back with a later free. */
+static void test_cannot_wait(void **state)
+{
+	uint64_t hides = fake_hides;
+
+	(void)state;
+	fake_tlb_can_wait = false;
+	page_free(page_alloc(12, LOCAL, &owners[0]), 12);
+	assert_int_equal(fake_hides, hides);
+	assert_int_equal(owners[0].pool.nr_free_blocks, 8);
+	fake_tlb_can_wait = true;
+	page_free(page_alloc(0, LOCAL, &owners[0]), 0);
+	assert_int_equal(owners[0].pool.nr_free_blocks, 1);
+}
+
+/* Takes every run of SENSITIVE memory, large ones first, until only idle blocks of others are left. */
+static unsigned int take_all(void *hva[], unsigned int order[], unsigned int max)
+{
+	unsigned int nr = 0;
+
+	for (unsigned int o = PAGE_ORDER_MAX + 1; o-- > 0;) {
+		while ((hva[nr] = page_alloc(o, SENSITIVE, NULL))) {
+			order[nr++] = o;
+			assert_true(nr < max);
+		}
+	}
+	return nr;
+}
+
+/* When SENSITIVE memory runs out, the idle blocks of every other pool come back. */
+static void test_idle_reclaimed(void **state)
+{
+	static void *hva[256];
+	static unsigned int order[256];
+	unsigned int nr;
+
+	(void)state;
+	for (unsigned int i = 0; i < OWNERS; i++)
+		page_free(page_alloc(10, LOCAL, &owners[i]), 10);
+	page_free(page_alloc(10, GLOBAL, NULL), 10);
+	assert_int_equal(stats().free_pages[LOCAL], OWNERS * 1024);
+
+	fake_tlb_can_wait = false;
+	nr = take_all(hva, order, ARRAY_SIZE(hva));
+	assert_int_equal(memory_used(), stats().total_pages - (OWNERS + 1) * 1024);
+	assert_null(page_alloc(0, SENSITIVE, NULL));
+	fake_tlb_can_wait = true;
+	nr += take_all(hva + nr, order + nr, ARRAY_SIZE(hva) - nr);
+	assert_int_equal(memory_used(), stats().total_pages);
+	assert_int_equal(stats().block_pages[LOCAL] + stats().block_pages[GLOBAL], 0);
+	check_books();
+	while (nr--)
+		page_free(hva[nr], order[nr]);
+}
+
+/* So they do when another owner needs them: its memory is other blocks' scrubbed ones. */
+static void test_idle_to_other_owner(void **state)
+{
+	static void *hva[256];
+	static unsigned int order[256];
+	unsigned int nr;
+	uint8_t *mine;
+	hpa_t hpa;
+
+	(void)state;
+	mine = page_alloc(PAGEBLOCK_ORDER, LOCAL, &owners[1]);
+	hpa = hva_to_hpa(mine);
+	rep_stosb(mine, 0x11, PAGEBLOCK_SIZE);
+	fake_tlb_can_wait = false;
+	nr = take_all(hva, order, ARRAY_SIZE(hva));
+	fake_tlb_can_wait = true;
+	page_free(mine, PAGEBLOCK_ORDER);
+	mine = page_alloc(3, LOCAL, &owners[2]);
+	assert_non_null(mine);
+	assert_int_equal(hva_to_hpa(mine).v & ~(PAGEBLOCK_SIZE - 1), hpa.v);
+	assert_true(fake_ram_is_zero(hpa, PAGEBLOCK_SIZE));
+	assert_int_equal(owners[1].pool.nr_pages, 0);
+	page_free(mine, 3);
+	while (nr--)
+		page_free(hva[nr], order[nr]);
+}
+
+/* What a class and an owner have is told right; marks stay when memory goes. */
+static void test_accounting(void **state)
+{
+	struct mem_stats s;
+	void *hva[2];
+
+	(void)state;
+	mem_owner_init(&owners[0], 1);
+	hva[0] = page_alloc(3, LOCAL, &owners[0]);
+	hva[1] = page_alloc(10, LOCAL, &owners[0]);
+	page_free(hva[0], 3);
+	mem_get_stats(LOCAL, &owners[0], &s);
+	assert_int_equal(s.pages, 1536);
+	assert_int_equal(s.blocks, 3);
+	assert_int_equal(s.free, 512);
+	assert_int_equal(s.cached, 0);
+	assert_int_equal(s.deferred, 0);
+	assert_int_equal(s.converted_in, 3);
+	assert_int_equal(s.converted_out, 0);
+	assert_int_equal(s.peak, 1024 + 8);
+	page_free_deferred(hva[1], 10);
+	mem_get_stats(LOCAL, &owners[0], &s);
+	assert_int_equal(s.deferred, 1024);
+	assert_int_equal(s.free, 512);
+	mem_owner_destroy(&owners[0]);
+	mem_get_stats(LOCAL, &owners[0], &s);
+	assert_int_equal(s.pages + s.free + s.deferred + s.blocks, 0);
+	assert_int_equal(s.converted_out, 3);
+	assert_int_equal(s.peak, 1024 + 8);
+
+	page_free(page_alloc(0, GLOBAL, NULL), 0);
+	mem_get_stats(GLOBAL, NULL, &s);
+	assert_int_equal(s.pages, 512);
+	assert_int_equal(s.free, 512);
+	assert_true(s.cached > 0);
 }
 
 /* Takes SENSITIVE blocks out of the way, until the next one taken is the lower of free twins. */
@@ -323,6 +460,10 @@ int main(void)
 		cmocka_unit_test_teardown(test_slab_page, check_all_returned),
 		cmocka_unit_test_teardown(test_scrub, check_all_returned),
 		cmocka_unit_test_teardown(test_hysteresis, check_all_returned),
+		cmocka_unit_test_teardown(test_cannot_wait, check_all_returned),
+		cmocka_unit_test_teardown(test_idle_reclaimed, check_all_returned),
+		cmocka_unit_test_teardown(test_idle_to_other_owner, check_all_returned),
+		cmocka_unit_test_teardown(test_accounting, check_all_returned),
 		cmocka_unit_test_teardown(test_twins, check_all_returned),
 		cmocka_unit_test_teardown(test_convert_races, check_all_returned),
 		cmocka_unit_test_teardown(test_fault_injection, check_all_returned),

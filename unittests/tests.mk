@@ -39,10 +39,24 @@ UNIT_TESTS += memmap
 test_memmap_SRCS := unittests/fake/cpu.c
 
 UNIT_TESTS += buddy
-test_buddy_SRCS := mm/buddy.c unittests/fake/cpu.c unittests/fake/ram.c unittests/fake/pageblock.c
+# The page allocator: whoever allocates needs all of it.
+BUDDY_SRCS := mm/buddy.c mm/pageblock.c mm/pagecache.c mm/quarantine.c mm/pagealloc.c
+
+test_buddy_SRCS := $(BUDDY_SRCS) unittests/fake/cpu.c unittests/fake/ram.c unittests/fake/pageblock.c
 
 UNIT_TESTS += buddy_walk
 test_buddy_walk_SRCS := $(test_buddy_SRCS)
+
+UNIT_TESTS += buddy_large
+test_buddy_large_SRCS := $(test_buddy_SRCS)
+test_buddy_large_LIBS := -DFAKE_RAM_SIZE=0x80000000000
+
+UNIT_TESTS += pcp
+test_pcp_SRCS := $(test_buddy_SRCS)
+test_pcp_LIBS := -pthread
+
+UNIT_TESTS += quarantine
+test_quarantine_SRCS := $(test_buddy_SRCS)
 
 UNIT_TESTS += slab
 test_slab_SRCS := mm/slab.c mm/memmap.c $(test_buddy_SRCS)
@@ -91,7 +105,7 @@ test_ptable_walk_SRCS := $(test_ptable_SRCS)
 
 # asi/switch.c is included by these three themselves, with a point for an NMI before each access.
 UNIT_TESTS += asi_switch
-test_asi_switch_SRCS := asi/domain.c asi/map.c mm/ptable.c mm/buddy.c mm/memmap.c mm/slab.c \
+test_asi_switch_SRCS := asi/domain.c asi/map.c mm/ptable.c $(BUDDY_SRCS) mm/memmap.c mm/slab.c \
 	unittests/fake/cpu.c unittests/fake/ram.c unittests/fake/machine.c unittests/fake/mmu.c
 
 UNIT_TESTS += asi_tlb

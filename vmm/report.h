@@ -9,6 +9,9 @@ struct vcpu;
 void report_vm(struct vm *vm);
 /* The @asi record of this CPU. Once, at the end. */
 void report_asi(void);
+/* The @mem records of SENSITIVE and GLOBAL memory; of one VM's LOCAL memory. At any time. */
+void report_mem(void);
+void report_mem_vm(const struct vm *vm);
 /* A @crossing record for each place in the code that met sensitive memory while restricted. */
 void report_crossings(void);
 /* The RAM that no restricted space maps, the @surface record of the machine. Unrestricted. */

@@ -13,6 +13,7 @@
 #define LOCKS_MAX 8
 
 char fake_panic_text[256];
+unsigned long fake_panic_rip;
 bool fake_irqs_on = true;
 uint64_t fake_cleared_bytes;
 _Thread_local uint32_t cpu_number;
@@ -40,6 +41,18 @@ void panic(const char *fmt, ...)
 {
 	va_list ap;
 
+	va_start(ap, fmt);
+	vsnprintf(fake_panic_text, sizeof(fake_panic_text), fmt, ap);
+	va_end(ap);
+	give_up("panic", 0);
+}
+
+void panic_at(unsigned long rip, unsigned long rbp, const char *fmt, ...)
+{
+	va_list ap;
+
+	(void)rbp;
+	fake_panic_rip = rip;
 	va_start(ap, fmt);
 	vsnprintf(fake_panic_text, sizeof(fake_panic_text), fmt, ap);
 	va_end(ap);

@@ -5,6 +5,7 @@
 #include "arch/spinlock.h"
 #include "lib/assert.h"
 #include "lib/bitops.h"
+#include "mm/quarantine.h"
 
 struct exposure {
 	enum mem_class class; /* SENSITIVE: not exposed */
@@ -12,6 +13,8 @@ struct exposure {
 };
 
 uint64_t fake_exposes, fake_hides;
+uint64_t fake_tlb_begun, fake_tlb_ended, fake_tlb_flushes;
+bool fake_tlb_can_wait = true;
 void (*fake_pageblock_hook)(void);
 static struct exposure exposed[FAKE_RAM_SIZE / PAGE_SIZE_2M];
 
@@ -81,4 +84,29 @@ void pageblock_hide(hpa_t first, uint64_t nr_blocks, enum mem_class class, struc
 	}
 	fake_hides++;
 	run_hook();
+}
+
+uint64_t tlb_generation(void)
+{
+	return fake_tlb_begun;
+}
+
+bool tlb_generation_passed(uint64_t gen)
+{
+	return fake_tlb_ended > gen;
+}
+
+void tlb_flush_generation(void)
+{
+	uint64_t gen = ++fake_tlb_begun;
+
+	ASSERT(fake_locks_held() == 0 && fake_tlb_can_wait);
+	fake_tlb_flushes++;
+	run_hook();
+	fake_tlb_ended = MAX(fake_tlb_ended, gen);
+}
+
+bool tlb_can_wait(void)
+{
+	return fake_tlb_can_wait;
 }

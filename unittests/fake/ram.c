@@ -11,8 +11,13 @@
 #include "mm/page.h"
 
 uint8_t *fake_ram_direct, *fake_ram_local;
+#if FAKE_RAM_SIZE > 64 * PAGE_SIZE_1G
+struct page *fake_pages;
+struct pageblock *fake_pageblocks;
+#else
 struct page fake_pages[FAKE_RAM_SIZE / PAGE_SIZE];
 struct pageblock fake_pageblocks[FAKE_RAM_SIZE / PAGE_SIZE_2M];
+#endif
 
 static int ram_file;
 
@@ -33,8 +38,30 @@ static uint8_t *ram_map(void)
 	return p;
 }
 
+#if FAKE_RAM_SIZE > 64 * PAGE_SIZE_1G
+static void *array_map(uint64_t len)
+{
+	void *p = mmap(NULL, len, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	require(p != MAP_FAILED, "fake page metadata");
+	return p;
+}
+
+static void arrays_init(void)
+{
+	fake_pages = array_map(FAKE_RAM_SIZE / PAGE_SIZE * sizeof(struct page));
+	fake_pageblocks = array_map(FAKE_RAM_SIZE / PAGE_SIZE_2M * sizeof(struct pageblock));
+}
+#else
+static void arrays_init(void)
+{
+}
+#endif
+
 __attribute__((constructor)) static void ram_init(void)
 {
+	arrays_init();
 	ram_file = memfd_create("fake-ram", 0);
 	require(ram_file >= 0 && !ftruncate(ram_file, FAKE_RAM_SIZE), "fake RAM");
 	fake_ram_direct = ram_map();

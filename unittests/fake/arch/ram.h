@@ -9,7 +9,9 @@
 #include <stdint.h>
 #include "arch/layout.h"
 
+#ifndef FAKE_RAM_SIZE /* tests.mk gives some tests more */
 #define FAKE_RAM_SIZE (4 * PAGE_SIZE_1G)
+#endif
 
 /* unittests/fake/ram.c, there before main() starts. */
 extern uint8_t *fake_ram_direct, *fake_ram_local;

@@ -10,6 +10,8 @@ __noreturn void fake_assert_failed(const char *expression, const char *file, int
 
 /* What the last panic() or failed ASSERT said. */
 extern char fake_panic_text[256];
+/* Where the last panic_at() said that the trouble is. */
+extern unsigned long fake_panic_rip;
 
 #define ASSERT(cond)                                                   \
 	do {                                                           \

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+/* What the per-CPU page caches do rarely: refill, spill, drain. */
+#include "lib/bitops.h"
+#include "mm/pagecache.h"
+#include "mm/pool.h"
+
+__percpu struct pagecache pagecache = { .limit = PAGECACHE_MAX };
+
+/* With the lock held. */
+static void list_cache(struct pagecache *c)
+{
+	if (c->listed)
+		return;
+	c->next = buddy.caches;
+	buddy.caches = c;
+	c->listed = true;
+}
+
+void pagecache_refill(enum mem_class class)
+{
+	uint64_t flags = spin_lock(&buddy.lock);
+	struct pagecache *c = this_cpu_ptr(pagecache);
+	uint32_t nr = c->nr[class];
+	struct page *page;
+
+	list_cache(c);
+	while (nr < MIN(PAGECACHE_BATCH, c->limit)) {
+		page = pool_take(&buddy.pools[class], 0);
+		if (!page)
+			break;
+		page_set_state(page, PAGE_CACHED);
+		c->page[class][nr++] = page;
+	}
+	pool_note_peak(&buddy.pools[class]);
+	__atomic_store_n(&c->nr[class], nr, __ATOMIC_RELAXED);
+	spin_unlock(&buddy.lock, flags);
+}
+
+/* Gives back the @n coldest; the lock is held. */
+static void give_coldest(struct pagecache *c, enum mem_class class, uint32_t n)
+{
+	uint32_t nr = c->nr[class];
+
+	list_cache(c);
+	for (uint32_t i = 0; i < nr; i++) {
+		struct page *page = c->page[class][i];
+
+		if (i >= n) {
+			c->page[class][i - n] = page;
+			continue;
+		}
+		ASSERT(page->state == PAGE_CACHED);
+		pool_give(&buddy.pools[class], page, 0);
+	}
+	__atomic_store_n(&c->nr[class], nr - n, __ATOMIC_RELAXED);
+}
+
+void pagecache_spill(enum mem_class class)
+{
+	uint64_t flags = spin_lock(&buddy.lock);
+	struct pagecache *c = this_cpu_ptr(pagecache);
+
+	give_coldest(c, class, MIN(c->nr[class], PAGECACHE_BATCH));
+	spin_unlock(&buddy.lock, flags);
+}
+
+bool pagecache_drain(void)
+{
+	uint64_t flags = spin_lock(&buddy.lock);
+	struct pagecache *c = this_cpu_ptr(pagecache);
+	bool any = false;
+
+	for (enum mem_class class = SENSITIVE; class < LOCAL; class ++) {
+		any |= c->nr[class] != 0;
+		give_coldest(c, class, c->nr[class]);
+	}
+	spin_unlock(&buddy.lock, flags);
+	return any;
+}
+
+void pagecache_enable(bool on)
+{
+	pagecache_drain();
+	this_cpu(pagecache.limit) = on ? PAGECACHE_MAX : 0;
+}
+
+void pagecache_retire(void)
+{
+	struct pagecache **at = &buddy.caches, *c = this_cpu_ptr(pagecache);
+	uint64_t flags;
+
+	pagecache_enable(false);
+	flags = spin_lock(&buddy.lock);
+	while (*at != c)
+		at = &(*at)->next;
+	*at = c->next;
+	c->listed = false;
+	spin_unlock(&buddy.lock, flags);
+}
+
+uint64_t pagecache_count(enum mem_class class)
+{
+	uint64_t sum = 0;
+
+	for (const struct pagecache *c = buddy.caches; c; c = c->next)
+		sum += __atomic_load_n(&c->nr[class], __ATOMIC_RELAXED);
+	return sum;
+}
