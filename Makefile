@@ -36,13 +36,13 @@ LDFLAGS := -static -nostdlib -z max-page-size=4096 --no-warn-rwx-segments --buil
 OBJS := $(SRCS:%=$B/obj/%.o) $(ASMS:%=$B/obj/%.o)
 IMAGE := $B/vestibule.elf
 
-.PHONY: all run test bench check unittests gdb clang format clean deps help
+.PHONY: all run test bench check unittests tsan gdb clang format clean deps help
 .DELETE_ON_ERROR:
 
 all: $(IMAGE) $B/vestibule.iso guests ## the image, its ISO and the test guests
 
 help: ## this list
-	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
 deps: ## installs the Debian packages that are missing
 	$Qscripts/deps
@@ -110,7 +110,7 @@ include unittests/tests.mk
 HOST_CFLAGS := -std=gnu11 -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -Wall -Wextra \
 	-Werror -Iunittests/fake -Iarch/x86/include -I. -MMD -MP
 
-unittests: $(UNIT_TESTS:%=$B/unittests/test_%) ## the host unit tests (cmocka, ASan, UBSan)
+unittests: $(UNIT_TESTS:%=$B/unittests/test_%) $B/unittests/test_thread_mm ## the host unit tests (cmocka, ASan, UBSan)
 
 define unit_test
 $B/unittests/test_$1: unittests/test_$1.c $$(test_$1_SRCS) Makefile unittests/tests.mk
@@ -119,6 +119,17 @@ $B/unittests/test_$1: unittests/test_$1.c $$(test_$1_SRCS) Makefile unittests/te
 	$$Q$$(HOSTCC) $$(HOST_CFLAGS) -MF $$@.d -o $$@ $$(filter %.c,$$^) -lcmocka $$(test_$1_LIBS)
 endef
 $(foreach t,$(UNIT_TESTS),$(eval $(call unit_test,$t)))
+
+# unittests/host: real locks and a thread for each CPU, for what unittests/fake has no answer to.
+THREAD_CFLAGS := -std=gnu11 -g -O1 -Wall -Wextra -Werror -Iunittests/host -Iunittests/fake -Iarch/x86/include -I. -MMD -MP
+
+$B/unittests/test_thread_mm: unittests/thread_mm.c $(thread_mm_SRCS) Makefile unittests/tests.mk
+	@mkdir -p $(@D)
+	@echo "  HOSTCC  $@"
+	$Q$(HOSTCC) $(THREAD_CFLAGS) -fsanitize=thread -DFAKE_RAM_SIZE='(256UL << 20)' -MF $@.d -o $@ $(filter %.c,$^) -lpthread
+
+tsan: $B/unittests/test_thread_mm ## all allocators on several CPUs under ThreadSanitizer (SECONDS=n SEED=n)
+	$Q$<
 
 format: ## clang-format over the tree
 	$Qclang-format -i $$(git ls-files '*.c' '*.h')

@@ -108,3 +108,7 @@ test_asi_map_SRCS := asi/audit.c asi/switch.c lib/log.c lib/fmt.c $(test_asi_swi
 
 UNIT_TESTS += asi_audit
 test_asi_audit_SRCS := $(test_asi_map_SRCS)
+
+# All allocators together. Threads with real locks, under ThreadSanitizer (make tsan):
+thread_mm_SRCS := mm/buddy.c mm/slab.c mm/vmalloc.c mm/memmap.c unittests/host/cpu.c unittests/host/ram.c \
+	unittests/host/pageblock.c unittests/host/hostmap.c
