@@ -36,7 +36,7 @@ LDFLAGS := -static -nostdlib -z max-page-size=4096 --no-warn-rwx-segments --buil
 OBJS := $(SRCS:%=$B/obj/%.o) $(ASMS:%=$B/obj/%.o)
 IMAGE := $B/vestibule.elf
 
-.PHONY: all run test bench check unittests tsan gdb clang format clean deps help
+.PHONY: all run test bench check unittests tsan mutants gdb clang format clean deps help
 .DELETE_ON_ERROR:
 
 all: $(IMAGE) $B/vestibule.iso guests ## the image, its ISO and the test guests
@@ -130,6 +130,9 @@ $B/unittests/test_thread_mm: unittests/thread_mm.c $(thread_mm_SRCS) Makefile un
 
 tsan: $B/unittests/test_thread_mm ## all allocators on several CPUs under ThreadSanitizer (SECONDS=n SEED=n)
 	$Q$<
+
+mutants: ## plants faults in copies of the sources, each to be seen by a unit test
+	$Qscripts/mutants
 
 format: ## clang-format over the tree
 	$Qclang-format -i $$(git ls-files '*.c' '*.h')
