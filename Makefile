@@ -36,7 +36,7 @@ LDFLAGS := -static -nostdlib -z max-page-size=4096 --no-warn-rwx-segments --buil
 OBJS := $(SRCS:%=$B/obj/%.o) $(ASMS:%=$B/obj/%.o)
 IMAGE := $B/vestibule.elf
 
-.PHONY: all run test bench check unittests tsan mutants gdb clang format clean deps help
+.PHONY: all run test bench check unittests tsan fuzz mutants coverage gdb clang format clean deps help
 .DELETE_ON_ERROR:
 
 all: $(IMAGE) $B/vestibule.iso guests ## the image, its ISO and the test guests
@@ -133,6 +133,22 @@ tsan: $B/unittests/test_thread_mm ## all allocators on several CPUs under Thread
 
 mutants: ## plants faults in copies of the sources, each to be seen by a unit test
 	$Qscripts/mutants
+
+coverage: ## lines and branches of mm/ that the unit tests take
+	$Qscripts/coverage
+
+# Finds stay in build/fuzz/; the corpus grows there too.
+fuzz: $B/unittests/fuzz_mm ## libFuzzer on all allocators and restricted tables (FUZZ_SECONDS=n)
+	@mkdir -p build/fuzz/corpus
+	$Q$< -max_total_time=$(FUZZ_SECONDS) -max_len=512 -timeout=20 -verbosity=0 -print_final_stats=1 -artifact_prefix=build/fuzz/ build/fuzz/corpus
+
+FUZZ_SECONDS ?= 30
+
+$B/unittests/fuzz_mm: unittests/fuzz_mm.c $(fuzz_mm_SRCS) Makefile unittests/tests.mk
+	@mkdir -p $(@D)
+	@echo "  CLANG   $@"
+	$Qclang -std=gnu11 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -Wall -Wextra -Werror \
+		-Iunittests/fake -Iarch/x86/include -I. -o $@ $(filter %.c,$^)
 
 format: ## clang-format over the tree
 	$Qclang-format -i $$(git ls-files '*.c' '*.h')

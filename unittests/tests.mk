@@ -112,3 +112,6 @@ test_asi_audit_SRCS := $(test_asi_map_SRCS)
 # All allocators together. Threads with real locks, under ThreadSanitizer (make tsan):
 thread_mm_SRCS := mm/buddy.c mm/slab.c mm/vmalloc.c mm/memmap.c unittests/host/cpu.c unittests/host/ram.c \
 	unittests/host/pageblock.c unittests/host/hostmap.c
+
+# One at a time, with the real restricted tables, under libFuzzer (make fuzz):
+fuzz_mm_SRCS := mm/vmalloc.c unittests/host/hostmap_tables.c $(test_asi_map_SRCS)
