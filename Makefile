@@ -36,7 +36,7 @@ LDFLAGS := -static -nostdlib -z max-page-size=4096 --no-warn-rwx-segments --buil
 OBJS := $(SRCS:%=$B/obj/%.o) $(ASMS:%=$B/obj/%.o)
 IMAGE := $B/vestibule.elf
 
-.PHONY: all run test bench check unittests tsan fuzz mutants coverage gdb clang format clean deps help
+.PHONY: all run test bench check unittests tsan fuzz mutants coverage bench-mm gdb clang format clean deps help
 .DELETE_ON_ERROR:
 
 all: $(IMAGE) $B/vestibule.iso guests ## the image, its ISO and the test guests
@@ -131,6 +131,15 @@ $B/unittests/test_thread_mm: unittests/thread_mm.c $(thread_mm_SRCS) Makefile un
 tsan: $B/unittests/test_thread_mm ## all allocators on several CPUs under ThreadSanitizer (SECONDS=n SEED=n)
 	$Q$<
 
+bench-mm: deps ## the allocators beside glibc, jemalloc and mimalloc, with targets
+	$Q$(MAKE) --no-print-directory $B/unittests/bench_mm
+	$Qscripts/bench-mm
+
+$B/unittests/bench_mm: unittests/bench_mm.c $(bench_mm_SRCS) Makefile unittests/tests.mk
+	@mkdir -p $(@D)
+	@echo "  HOSTCC  $@"
+	$Q$(HOSTCC) $(filter-out -O1,$(THREAD_CFLAGS)) -O2 -MF $@.d -o $@ $(filter %.c,$^)
+
 mutants: ## plants faults in copies of the sources, each to be seen by a unit test
 	$Qscripts/mutants
 
@@ -138,9 +147,10 @@ coverage: ## lines and branches of mm/ that the unit tests take
 	$Qscripts/coverage
 
 # Finds stay in build/fuzz/; the corpus grows there too.
-fuzz: $B/unittests/fuzz_mm ## libFuzzer on all allocators and restricted tables (FUZZ_SECONDS=n)
+fuzz: deps ## libFuzzer on all allocators and restricted tables (FUZZ_SECONDS=n)
+	$Q$(MAKE) --no-print-directory $B/unittests/fuzz_mm
 	@mkdir -p build/fuzz/corpus
-	$Q$< -max_total_time=$(FUZZ_SECONDS) -max_len=512 -timeout=20 -verbosity=0 -print_final_stats=1 -artifact_prefix=build/fuzz/ build/fuzz/corpus
+	$Q$B/unittests/fuzz_mm -max_total_time=$(FUZZ_SECONDS) -max_len=512 -timeout=20 -verbosity=0 -print_final_stats=1 -artifact_prefix=build/fuzz/ build/fuzz/corpus
 
 FUZZ_SECONDS ?= 30
 

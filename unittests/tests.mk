@@ -115,3 +115,8 @@ thread_mm_SRCS := mm/buddy.c mm/slab.c mm/vmalloc.c mm/memmap.c unittests/host/c
 
 # One at a time, with the real restricted tables, under libFuzzer (make fuzz):
 fuzz_mm_SRCS := mm/vmalloc.c unittests/host/hostmap_tables.c $(test_asi_map_SRCS)
+
+# What they cost, beside other allocators (make bench-mm):
+bench_mm_SRCS := mm/buddy.c mm/slab.c mm/vmalloc.c mm/memmap.c mm/ptable.c asi/domain.c asi/map.c asi/switch.c \
+	unittests/host/cpu.c unittests/host/ram.c unittests/host/hostmap_tables.c unittests/fake/machine.c \
+	unittests/fake/mmu.c
