@@ -38,13 +38,13 @@ LDFLAGS := -static -nostdlib -z max-page-size=4096 --no-warn-rwx-segments --buil
 OBJS := $(SRCS:%=$B/obj/%.o) $(ASMS:%=$B/obj/%.o)
 IMAGE := $B/vestibule.elf
 
-.PHONY: all run test bench check unittests gdb clang format clean deps help
+.PHONY: all run test bench check unittests tsan fuzz mutants coverage bench-mm gdb clang format clean deps help
 .DELETE_ON_ERROR:
 
 all: $(IMAGE) $B/vestibule.iso guests ## the image, its ISO and the test guests
 
 help: ## this list
-	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
 deps: ## installs the Debian packages that are missing
 	$Qscripts/deps
@@ -112,7 +112,7 @@ include unittests/tests.mk
 HOST_CFLAGS := -std=gnu11 -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -Wall -Wextra \
 	-Werror -Iunittests/fake -Iarch/x86/include -I. -MMD -MP
 
-unittests: $(UNIT_TESTS:%=$B/unittests/test_%) ## the host unit tests (cmocka, ASan, UBSan)
+unittests: $(UNIT_TESTS:%=$B/unittests/test_%) $B/unittests/test_thread_mm ## the host unit tests (cmocka, ASan, UBSan)
 
 define unit_test
 $B/unittests/test_$1: unittests/test_$1.c $$(test_$1_SRCS) Makefile unittests/tests.mk
@@ -121,6 +121,46 @@ $B/unittests/test_$1: unittests/test_$1.c $$(test_$1_SRCS) Makefile unittests/te
 	$$Q$$(HOSTCC) $$(HOST_CFLAGS) -MF $$@.d -o $$@ $$(filter %.c,$$^) -lcmocka $$(test_$1_LIBS)
 endef
 $(foreach t,$(UNIT_TESTS),$(eval $(call unit_test,$t)))
+
+# unittests/host: real locks and a thread for each CPU, for what unittests/fake has no answer to.
+THREAD_CFLAGS := -std=gnu11 -g -O1 -Wall -Wextra -Werror -Iunittests/host -Iunittests/fake -Iarch/x86/include -I. -MMD -MP
+
+$B/unittests/test_thread_mm: unittests/thread_mm.c $(thread_mm_SRCS) Makefile unittests/tests.mk
+	@mkdir -p $(@D)
+	@echo "  HOSTCC  $@"
+	$Q$(HOSTCC) $(THREAD_CFLAGS) -fsanitize=thread -DFAKE_RAM_SIZE='(256UL << 20)' -MF $@.d -o $@ $(filter %.c,$^) -lpthread
+
+tsan: $B/unittests/test_thread_mm ## all allocators on several CPUs under ThreadSanitizer (SECONDS=n SEED=n)
+	$Q$<
+
+bench-mm: deps ## the allocators beside glibc, jemalloc and mimalloc, with targets
+	$Q$(MAKE) --no-print-directory $B/unittests/bench_mm
+	$Qscripts/bench-mm
+
+$B/unittests/bench_mm: unittests/bench_mm.c $(bench_mm_SRCS) Makefile unittests/tests.mk
+	@mkdir -p $(@D)
+	@echo "  HOSTCC  $@"
+	$Q$(HOSTCC) $(filter-out -O1,$(THREAD_CFLAGS)) -O2 -MF $@.d -o $@ $(filter %.c,$^)
+
+mutants: ## plants faults in copies of the sources, each to be seen by a unit test
+	$Qscripts/mutants
+
+coverage: ## lines and branches of mm/ that the unit tests take
+	$Qscripts/coverage
+
+# Finds stay in build/fuzz/; the corpus grows there too.
+fuzz: deps ## libFuzzer on all allocators and restricted tables (FUZZ_SECONDS=n)
+	$Q$(MAKE) --no-print-directory $B/unittests/fuzz_mm
+	@mkdir -p build/fuzz/corpus
+	$Q$B/unittests/fuzz_mm -max_total_time=$(FUZZ_SECONDS) -max_len=512 -timeout=20 -verbosity=0 -print_final_stats=1 -artifact_prefix=build/fuzz/ build/fuzz/corpus
+
+FUZZ_SECONDS ?= 30
+
+$B/unittests/fuzz_mm: unittests/fuzz_mm.c $(fuzz_mm_SRCS) Makefile unittests/tests.mk
+	@mkdir -p $(@D)
+	@echo "  CLANG   $@"
+	$Qclang -std=gnu11 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -Wall -Wextra -Werror \
+		-Iunittests/fake -Iarch/x86/include -I. -o $@ $(filter %.c,$^)
 
 format: ## clang-format over the tree
 	$Qclang-format -i $$(git ls-files '*.c' '*.h')

@@ -156,3 +156,15 @@ test_ptable_race_SRCS := mm/memmap.c $(test_buddy_SRCS)
 # mm/hostmap.c and mm/memmap.c are included here.
 UNIT_TESTS += hostmap
 test_hostmap_SRCS := mm/ptable.c mm/percpu.c unittests/fake/mmu.c $(test_buddy_SRCS)
+
+# All allocators together. Threads with real locks, under ThreadSanitizer (make tsan):
+thread_mm_SRCS := $(BUDDY_SRCS) mm/slab.c mm/vmarea.c mm/vmalloc.c mm/memmap.c unittests/host/cpu.c unittests/host/ram.c \
+	unittests/host/pageblock.c unittests/host/hostmap.c
+
+# One at a time, with the real restricted tables, under libFuzzer (make fuzz):
+fuzz_mm_SRCS := mm/vmarea.c mm/vmalloc.c unittests/host/hostmap_tables.c $(test_asi_map_SRCS)
+
+# What they cost, beside other allocators (make bench-mm):
+bench_mm_SRCS := $(BUDDY_SRCS) mm/slab.c mm/vmarea.c mm/vmalloc.c mm/memmap.c mm/ptable.c asi/domain.c asi/map.c asi/switch.c \
+	unittests/host/cpu.c unittests/host/ram.c unittests/host/hostmap_tables.c unittests/fake/machine.c \
+	unittests/fake/mmu.c

@@ -4,7 +4,6 @@
 #include "unittests/fake/machine.h"
 #include "unittests/fake/mmu.h"
 #include "asi/asi.h"
-#include "arch/ram.h"
 #include "arch/trap.h"
 #include "lib/assert.h"
 #include "lib/bitops.h"
@@ -27,7 +26,7 @@ static const struct image_window windows[FAKE_WINDOWS] = {
 };
 
 /* Two banks in different GiB; the ends of the first are no whole pageblocks. */
-static const struct memrange banks[] = {
+struct memrange fake_banks[2] = {
 	{ MiB(1), MiB(49) },
 	{ GiB(1), GiB(1) + MiB(16) },
 };
@@ -103,11 +102,11 @@ static void map_host(void)
 	for (unsigned int i = 0; i < FAKE_WINDOWS; i++)
 		map(&host, (uint64_t)windows[i].start, (uint64_t)windows[i].start - IMAGE_BASE,
 		    (uint64_t)(windows[i].end - windows[i].start), 0, windows[i].prot);
-	for (unsigned int i = 0; i < ARRAY_SIZE(banks); i++) {
-		uint64_t start = ALIGN_DOWN(banks[i].start, PAGE_SIZE_2M);
+	for (unsigned int i = 0; i < ARRAY_SIZE(fake_banks); i++) {
+		uint64_t start = ALIGN_DOWN(fake_banks[i].start, PAGE_SIZE_2M);
 
 		map(&host, DIRECTMAP_BASE + start, start,
-		    ALIGN_UP(banks[i].end, PAGE_SIZE_2M) - start, 1, PROT_RW);
+		    ALIGN_UP(fake_banks[i].end, PAGE_SIZE_2M) - start, 1, PROT_RW);
 	}
 	ptable_share(&host, LOCALMAP_BASE, &host, DIRECTMAP_BASE, PT_LEVELS - 1);
 	for (unsigned int i = 0; i < ARRAY_SIZE(slots); i++)
@@ -122,9 +121,9 @@ int fake_machine_setup(void **state)
 {
 	(void)state;
 	ptable_use_buddy();
-	for (unsigned int i = 0; i < ARRAY_SIZE(banks); i++) {
-		require(memmap_add(banks[i].start, banks[i].end - banks[i].start));
-		buddy_add(HPA(banks[i].start), HPA(banks[i].end));
+	for (unsigned int i = 0; i < ARRAY_SIZE(fake_banks); i++) {
+		require(memmap_add(fake_banks[i].start, fake_banks[i].end - fake_banks[i].start));
+		buddy_add(HPA(fake_banks[i].start), HPA(fake_banks[i].end));
 	}
 	map_host();
 	fake_mmu_reset(true, hostmap_cr3());

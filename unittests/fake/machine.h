@@ -6,6 +6,7 @@
  */
 #pragma once
 #include "mm/hostmap.h"
+#include "mm/memmap.h"
 
 /* What hostmap_window() has. */
 enum { FAKE_TEXT, FAKE_RODATA, FAKE_NONSENSITIVE, FAKE_DATA, FAKE_WINDOWS };
@@ -14,6 +15,9 @@ enum { FAKE_TEXT, FAKE_RODATA, FAKE_NONSENSITIVE, FAKE_DATA, FAKE_WINDOWS };
 /* VMs; the last has the highest number there is. */
 #define FAKE_OWNERS 10
 extern struct mem_owner fake_owners[FAKE_OWNERS];
+
+/* The RAM of fake_machine_setup(); a benchmark wants more. */
+extern struct memrange fake_banks[2];
 
 extern unsigned int fake_console_lines; /* written so far */
 

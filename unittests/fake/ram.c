@@ -71,7 +71,7 @@ __attribute__((constructor)) static void ram_init(void)
 void fake_ram_clear(void *p, uint64_t len)
 {
 	/* A hole in the file reads as zero, and clearing 1 GiB this way costs no memory. */
-	if (hva_is_ram(p) && IS_ALIGNED((uint64_t)p | len, PAGE_SIZE_2M))
+	if (hva_is_ram(p) && IS_ALIGNED(hva_to_hpa(p).v | len, PAGE_SIZE_2M))
 		require(!fallocate(ram_file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
 				   (off_t)hva_to_hpa(p).v, (off_t)len),
 			"clearing fake RAM");

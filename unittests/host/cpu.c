@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/* A processor per thread; a failed assertion ends the program. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include "arch/percpu.h"
+#include "arch/insn.h"
+#include "lib/assert.h"
+
+char fake_panic_text[256];
+bool host_scrubs = true;
+_Thread_local uint64_t host_scrubbed;
+_Thread_local uint32_t cpu_number;
+
+void fake_assert_failed(const char *expression, const char *file, int line)
+{
+	fprintf(stderr, "%s:%d: CPU %u: assertion failed: %s\n", file, line, cpu_number,
+		expression);
+	abort();
+}
+
+void panic(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	fprintf(stderr, "CPU %u: panic: ", cpu_number);
+	vfprintf(stderr, fmt, ap);
+	fputc('\n', stderr);
+	va_end(ap);
+	abort();
+}

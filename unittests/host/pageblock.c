@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What asi/map.c would do for mm, as unittests/fake/pageblock.c, but for several threads: a block is
+ * exposed once, clean, and hidden as what it was exposed as.
+ */
+#include <stddef.h>
+#include "lib/assert.h"
+#include "mm/page.h"
+
+/* By block: 0 if not exposed. */
+static uint32_t exposed[FAKE_RAM_SIZE / PAGE_SIZE_2M];
+
+static uint32_t mark_of(enum mem_class class, const struct mem_owner *owner)
+{
+	ASSERT(class == GLOBAL || class == LOCAL);
+	ASSERT((class == LOCAL) == (owner != NULL));
+	return 1 + (owner ? owner->id : 0U);
+}
+
+static void change(hpa_t first, uint64_t nr_blocks, uint32_t from, uint32_t to)
+{
+	ASSERT(nr_blocks && first.v % PAGE_SIZE_2M == 0);
+	for (uint64_t i = 0; i < nr_blocks; i++) {
+		uint32_t *mark = &exposed[first.v / PAGE_SIZE_2M + i];
+
+		ASSERT(__atomic_exchange_n(mark, to, __ATOMIC_ACQ_REL) == from);
+	}
+}
+
+void pageblock_expose(hpa_t first, uint64_t nr_blocks, enum mem_class class,
+		      struct mem_owner *owner)
+{
+	const uint64_t *words = hpa_to_direct(first);
+
+	/* A word of each page: reading all would be most of the run. */
+	for (uint64_t i = 0; i < nr_blocks * 512; i++)
+		ASSERT(!words[i * 512 + i % 512]);
+	change(first, nr_blocks, 0, mark_of(class, owner));
+}
+
+void pageblock_hide(hpa_t first, uint64_t nr_blocks, enum mem_class class, struct mem_owner *owner)
+{
+	change(first, nr_blocks, mark_of(class, owner), 0);
+}
