@@ -272,6 +272,7 @@ static void vm_end(struct vm *vm)
 	for (size_t i = 0; i < ARRAY_SIZE(vm->page); i++)
 		page_free(vm->page[i], 0);
 	page_free(vm->run, 10);
+	vmalloc_owner_end(&vm->owner);
 	mem_owner_destroy(&vm->owner);
 	asi_destroy(vm->asi);
 }

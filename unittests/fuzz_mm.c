@@ -198,6 +198,7 @@ static void vm_end(unsigned int vm)
 		if (things[i].kind && things[i].whose == LOCAL + vm)
 			end(&things[i]);
 	caches_destroy(LOCAL + vm);
+	vmalloc_owner_end(&fake_owners[vm]);
 	mem_owner_destroy(&fake_owners[vm]);
 	asi_destroy(vms[vm]);
 	vms[vm] = NULL;

@@ -30,3 +30,16 @@ void panic(const char *fmt, ...)
 	va_end(ap);
 	abort();
 }
+
+void panic_at(unsigned long rip, unsigned long rbp, const char *fmt, ...)
+{
+	va_list ap;
+
+	(void)rbp;
+	va_start(ap, fmt);
+	fprintf(stderr, "CPU %u: panic at 0x%lx: ", cpu_number, rip);
+	vfprintf(stderr, fmt, ap);
+	fputc('\n', stderr);
+	va_end(ap);
+	abort();
+}

@@ -43,6 +43,10 @@ void hostmap_vunmap(void *hva, size_t nr_pages)
 		ASSERT(__atomic_exchange_n(slot_of((uint64_t)hva, i), 0, __ATOMIC_ACQ_REL));
 }
 
+void hostmap_vflush(void)
+{
+}
+
 hpa_t hostmap_vlookup(const void *hva)
 {
 	uint64_t *slot = slot_of((uint64_t)hva, 0);

@@ -17,6 +17,10 @@ int hostmap_vmap(void *hva, const hpa_t *frames, size_t nr_pages)
 void hostmap_vunmap(void *hva, size_t nr_pages)
 {
 	ptable_unmap(hostmap_ptable(), (uint64_t)hva, nr_pages * PAGE_SIZE);
+}
+
+void hostmap_vflush(void)
+{
 	tlb_flush_all();
 }
 

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include "lib/assert.h"
 #include "mm/page.h"
+#include "mm/quarantine.h"
 
 /* By block: 0 if not exposed. */
 static uint32_t exposed[FAKE_RAM_SIZE / PAGE_SIZE_2M];
@@ -41,4 +42,27 @@ void pageblock_expose(hpa_t first, uint64_t nr_blocks, enum mem_class class,
 void pageblock_hide(hpa_t first, uint64_t nr_blocks, enum mem_class class, struct mem_owner *owner)
 {
 	change(first, nr_blocks, mark_of(class, owner), 0);
+}
+
+/* Flushes: no thread has a TLB, so a generation has passed as soon as it is over. */
+static uint64_t generation;
+
+uint64_t tlb_generation(void)
+{
+	return __atomic_load_n(&generation, __ATOMIC_SEQ_CST);
+}
+
+bool tlb_generation_passed(uint64_t gen)
+{
+	return __atomic_load_n(&generation, __ATOMIC_SEQ_CST) > gen;
+}
+
+void tlb_flush_generation(void)
+{
+	__atomic_add_fetch(&generation, 1, __ATOMIC_SEQ_CST);
+}
+
+bool tlb_can_wait(void)
+{
+	return true;
 }
