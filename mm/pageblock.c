@@ -144,8 +144,15 @@ bool pool_has_surplus(const struct mem_pool *pool)
 
 void pool_trim_surplus(struct mem_pool *pool)
 {
-	if (pool_has_surplus(pool) && tlb_can_wait())
-		pool_trim(pool, idle_limit(pool) / IDLE_KEEP);
+	uint64_t flags, keep;
+
+	if (pool == &buddy.pools[SENSITIVE] || !tlb_can_wait())
+		return;
+	flags = spin_lock(&buddy.lock);
+	keep = pool_has_surplus(pool) ? idle_limit(pool) / IDLE_KEEP : pool->nr_free_blocks;
+	while (pool_return_one(pool, keep, &flags))
+		;
+	spin_unlock(&buddy.lock, flags);
 }
 
 bool pageblock_reclaim(void)
@@ -173,15 +180,20 @@ void mem_owner_init(struct mem_owner *owner, uint16_t id)
 void mem_owner_destroy(struct mem_owner *owner)
 {
 	struct mem_pool *pool = &owner->pool;
+	uint64_t flags = spin_lock(&buddy.lock), used;
+	bool deferred = pool->nr_deferred != 0;
 
-	if (pool->nr_deferred)
+	spin_unlock(&buddy.lock, flags);
+	if (deferred)
 		quarantine_flush();
 	/* Under pressure another CPU may be returning blocks of ours just now. */
 	while (__atomic_load_n(&pool->nr_moving, __ATOMIC_ACQUIRE))
 		cpu_pause();
-	if (pool->nr_free != pool->nr_pages)
-		panic("owner %u ends with %lu pages in use", owner->id,
-		      pool->nr_pages - pool->nr_free);
+	flags = spin_lock(&buddy.lock);
+	used = pool->nr_pages - pool->nr_free;
+	spin_unlock(&buddy.lock, flags);
+	if (used)
+		panic("owner %u ends with %lu pages in use", owner->id, used);
 	pool_trim(pool, 0);
 	ASSERT(pool->nr_pages == 0);
 }

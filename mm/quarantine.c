@@ -16,7 +16,7 @@ static void quarantine_add(struct page *run)
 	if (buddy.last_deferred)
 		link_to_page(buddy.last_deferred)->next = page_to_link(run);
 	else
-		buddy.first_deferred = page_to_link(run);
+		__atomic_store_n(&buddy.first_deferred, page_to_link(run), __ATOMIC_RELAXED);
 	buddy.last_deferred = page_to_link(run);
 	page_pool(run)->nr_deferred += 1UL << run->order;
 	buddy.stats.deferred_pages += 1UL << run->order;
@@ -33,7 +33,7 @@ static struct page *quarantine_take(void)
 	ASSERT(run->state == PAGE_DEFERRED);
 	if (!tlb_generation_passed(run->gen))
 		return NULL;
-	buddy.first_deferred = run->next;
+	__atomic_store_n(&buddy.first_deferred, run->next, __ATOMIC_RELAXED);
 	if (!run->next)
 		buddy.last_deferred = 0;
 	run->gen = 0;
@@ -83,7 +83,7 @@ bool quarantine_drain(void)
 
 bool quarantine_flush(void)
 {
-	if (!READ_ONCE(buddy.first_deferred))
+	if (!__atomic_load_n(&buddy.first_deferred, __ATOMIC_RELAXED))
 		return false;
 	tlb_flush_generation();
 	return quarantine_drain();
