@@ -280,21 +280,34 @@ uint64_t vmalloc_flush(void)
 	return purge(list);
 }
 
+/* Starts @range anew if nothing of it is kept aside any more; *@live is an area that was not freed. */
+static bool range_end(struct vm_range *range, const struct vm_area **live)
+{
+	uint64_t flags = spin_lock(&vm_lock);
+	bool quiet = !range->lazy_areas;
+
+	*live = range->tree;
+	if (quiet && !*live)
+		*range = (struct vm_range){ 0 };
+	spin_unlock(&vm_lock, flags);
+	return quiet;
+}
+
 void vmalloc_owner_end(struct mem_owner *owner)
 {
 	struct vm_range *range = range_of(LOCAL, owner);
 	uint64_t flags = spin_lock(&vm_lock);
 	struct vm_area *list = batch_take(range, NULL);
+	const struct vm_area *live;
 
 	spin_unlock(&vm_lock, flags);
 	purge(list);
-	while (READ_ONCE(range->lazy_areas)) /* another CPU gives them back right now */
+	while (!range_end(range, &live)) /* another CPU gives them back right now */
 		cpu_pause();
-	if (range->tree)
+	if (live)
 		panic("owner %u ends, called from 0x%lx: area 0x%lx of %lu pages is still there",
-		      owner->id, (uint64_t)__builtin_return_address(0), range->tree->start,
-		      range->tree->nr_pages);
-	*range = (struct vm_range){ 0 };
+		      owner->id, (uint64_t)__builtin_return_address(0), live->start,
+		      live->nr_pages);
 }
 
 static bool is_live(const struct vm_area *area)

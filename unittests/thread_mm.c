@@ -216,9 +216,10 @@ static void group_end(struct group *g)
 	}
 	for (unsigned int c = 0; c < CACHES; c++)
 		slab_cache_destroy(&g->cache[c]);
-	if (g->owner)
+	if (g->owner) {
 		vmalloc_owner_end(g->owner);
-	mem_owner_destroy(g->owner);
+		mem_owner_destroy(g->owner);
+	}
 	__atomic_fetch_add(&ended, 1, __ATOMIC_RELAXED);
 }
 
