@@ -75,7 +75,9 @@ struct page *pool_take(struct mem_pool *pool, unsigned int order)
 
 void pool_note_peak(struct mem_pool *pool)
 {
-	pool->peak = MAX(pool->peak, pool->nr_pages - pool->nr_free - pool->nr_moving);
+	uint64_t moving = __atomic_load_n(&pool->nr_moving, __ATOMIC_RELAXED);
+
+	pool->peak = MAX(pool->peak, pool->nr_pages - pool->nr_free - moving);
 }
 
 /* Whether the run at @twin is free as a whole, in the same pool as @run. */

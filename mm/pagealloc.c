@@ -21,7 +21,8 @@ static struct page *take_or_convert(unsigned int order, enum mem_class class,
 	if (!run && class != SENSITIVE)
 		blocks = pool_take(&buddy.pools[SENSITIVE], block_order);
 	if (blocks)
-		buddy.pools[SENSITIVE].nr_moving += 1UL << block_order;
+		__atomic_fetch_add(&buddy.pools[SENSITIVE].nr_moving, 1UL << block_order,
+				   __ATOMIC_RELAXED);
 	else if (run)
 		pool_note_peak(pool);
 	spin_unlock(&buddy.lock, flags);

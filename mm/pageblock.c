@@ -114,7 +114,7 @@ static bool pool_return_one(struct mem_pool *pool, uint64_t keep, uint64_t *flag
 	if (!run)
 		return false;
 	order = run->order;
-	pool->nr_moving += 1UL << order;
+	__atomic_fetch_add(&pool->nr_moving, 1UL << order, __ATOMIC_RELAXED);
 	spin_unlock(&buddy.lock, *flags);
 	pageblock_convert(run, SENSITIVE, NULL);
 	*flags = spin_lock(&buddy.lock);
@@ -177,6 +177,13 @@ void mem_owner_init(struct mem_owner *owner, uint16_t id)
 	*owner = (struct mem_owner){ .id = id };
 }
 
+/* Under pressure another CPU may be returning blocks of ours just now. */
+static void wait_for_movers(const struct mem_pool *pool)
+{
+	while (__atomic_load_n(&pool->nr_moving, __ATOMIC_ACQUIRE))
+		cpu_pause();
+}
+
 void mem_owner_destroy(struct mem_owner *owner)
 {
 	struct mem_pool *pool = &owner->pool;
@@ -186,14 +193,14 @@ void mem_owner_destroy(struct mem_owner *owner)
 	spin_unlock(&buddy.lock, flags);
 	if (deferred)
 		quarantine_flush();
-	/* Under pressure another CPU may be returning blocks of ours just now. */
-	while (__atomic_load_n(&pool->nr_moving, __ATOMIC_ACQUIRE))
-		cpu_pause();
+	wait_for_movers(pool);
 	flags = spin_lock(&buddy.lock);
 	used = pool->nr_pages - pool->nr_free;
 	spin_unlock(&buddy.lock, flags);
 	if (used)
 		panic("owner %u ends with %lu pages in use", owner->id, used);
 	pool_trim(pool, 0);
+	/* The last blocks may have gone to a CPU under pressure meanwhile: it still writes our counters. */
+	wait_for_movers(pool);
 	ASSERT(pool->nr_pages == 0);
 }

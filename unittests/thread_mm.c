@@ -15,6 +15,7 @@
 #include "lib/assert.h"
 #include "lib/bitops.h"
 #include "mm/buddy.h"
+#include "mm/pagecache.h"
 #include "mm/memmap.h"
 #include "mm/slab.h"
 #include "mm/vmalloc.h"
@@ -257,6 +258,7 @@ static void *run_cpu(void *arg)
 			step();
 		__atomic_fetch_add(&steps, 64, __ATOMIC_RELAXED);
 	}
+	pagecache_retire();
 	return NULL;
 }
 
@@ -288,6 +290,8 @@ int main(void)
 		pthread_join(thread[i], NULL);
 	for (unsigned int i = 0; i < GROUPS; i++)
 		group_end(&groups[i]);
+	vmalloc_flush();
+	pagecache_retire();
 	printf("%lu steps on %u CPUs, %lu groups ended, %lu allocations failed, %lu pages lost\n",
 	       steps, CPUS, ended, failures, memory_used());
 	ASSERT(memory_used() == 0 && steps && ended > GROUPS);
