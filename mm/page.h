@@ -23,7 +23,7 @@ struct page {
 	uint8_t order; /* of the run, valid in its head */
 	uint16_t unused;
 	uint32_t next, prev; /* free-list links as pfn + 1 (0 = none): 16 TiB; see buddy.c */
-	uint32_t slab;	     /* PAGE_SLAB: index of its cache */
+	uint32_t slab;	     /* see mm/slab.c, mm/kmalloc.c; 0 in any other page */
 };
 _Static_assert(sizeof(struct page) == 16, "metadata stays below 0.5 % of RAM");
 

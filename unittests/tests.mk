@@ -45,7 +45,7 @@ UNIT_TESTS += buddy_walk
 test_buddy_walk_SRCS := $(test_buddy_SRCS)
 
 UNIT_TESTS += slab
-test_slab_SRCS := mm/slab.c mm/memmap.c $(test_buddy_SRCS)
+test_slab_SRCS := mm/slab.c mm/slab_run.c mm/memmap.c $(test_buddy_SRCS)
 
 UNIT_TESTS += vmalloc
 test_vmalloc_SRCS := unittests/fake/hostmap.c $(test_buddy_SRCS)
@@ -91,7 +91,7 @@ test_ptable_walk_SRCS := $(test_ptable_SRCS)
 
 # asi/switch.c is included by these three themselves, with a point for an NMI before each access.
 UNIT_TESTS += asi_switch
-test_asi_switch_SRCS := asi/domain.c asi/map.c mm/ptable.c mm/buddy.c mm/memmap.c mm/slab.c \
+test_asi_switch_SRCS := asi/domain.c asi/map.c mm/ptable.c mm/buddy.c mm/memmap.c mm/slab.c mm/slab_run.c \
 	unittests/fake/cpu.c unittests/fake/ram.c unittests/fake/machine.c unittests/fake/mmu.c
 
 UNIT_TESTS += asi_tlb
@@ -108,3 +108,13 @@ test_asi_map_SRCS := asi/audit.c asi/switch.c lib/log.c lib/fmt.c $(test_asi_swi
 
 UNIT_TESTS += asi_audit
 test_asi_audit_SRCS := $(test_asi_map_SRCS)
+
+UNIT_TESTS += slab_cpus
+test_slab_cpus_SRCS := $(test_slab_SRCS)
+
+UNIT_TESTS += slab_debug
+test_slab_debug_SRCS := $(test_slab_SRCS)
+test_slab_debug_CFLAGS := -DDEBUG=1
+
+UNIT_TESTS += kmalloc
+test_kmalloc_SRCS := mm/kmalloc.c $(test_slab_SRCS)

@@ -7,6 +7,7 @@
 #include "lib/errno.h"
 #include "lib/log.h"
 #include "mm/buddy.h"
+#include "mm/kmalloc.h"
 #include "mm/vmalloc.h"
 #include "vmm/cpuid.h"
 #include "vmm/ept.h"
@@ -101,10 +102,11 @@ static void free_ram(struct vm *vm)
 
 static void owner_destroy(struct mem_owner *owner, struct asi *asi)
 {
+	kmalloc_destroy(owner);
 	mem_owner_destroy(owner); /* hides the last blocks: while there is still a domain */
 	asi_destroy(asi);
 	id_put(owner->id);
-	page_free(owner, 0);
+	kfree(owner);
 }
 
 /* The owner of all LOCAL memory and its domain, then the VM itself in such memory. */
@@ -117,13 +119,13 @@ static int vm_alloc(const struct vm_options *options, struct vm **out)
 
 	if (!id)
 		return -ENOSPC;
-	owner = page_zalloc(0, GLOBAL, NULL);
+	owner = kzalloc(sizeof(*owner), GLOBAL, NULL);
 	if (!owner) {
 		id_put(id);
 		return -ENOMEM;
 	}
 	mem_owner_init(owner, id);
-	if (!options->asi || !asi_create(owner, &asi))
+	if ((!options->asi || !asi_create(owner, &asi)) && !kmalloc_create(owner))
 		vm = vmalloc(sizeof(*vm), LOCAL, owner);
 	if (!vm) {
 		owner_destroy(owner, asi);

@@ -9,7 +9,8 @@
 #include <stdint.h>
 #include "arch/layout.h"
 
-#define FAKE_RAM_SIZE (4 * PAGE_SIZE_1G)
+#define FAKE_RAM_SIZE	(4 * PAGE_SIZE_1G)
+#define RAM_WINDOW_SIZE FAKE_RAM_SIZE
 
 /* unittests/fake/ram.c, there before main() starts. */
 extern uint8_t *fake_ram_direct, *fake_ram_local;
