@@ -210,12 +210,20 @@ static struct slab *create_or_trim(struct slab_cache *cache)
 
 static __noinline void *alloc_slow(struct slab_cache *cache)
 {
-	uint64_t flags = spin_lock(&cache->lock);
-	struct slab_cpu *c;
+	uint64_t flags = irq_save();
+	struct slab_cpu *c = this_slab_cpu(cache);
 	struct slab *slab;
 	void *object;
 	bool wanted;
 
+	if (c->slab && choose_word(cache, c)) { /* its own: still no lock */
+		object = take(cache, c);
+		irq_restore(flags);
+		return object;
+	}
+	irq_restore(flags);
+
+	flags = spin_lock(&cache->lock);
 	while (!refill(cache, cpu_or_shared(cache))) {
 		spin_unlock(&cache->lock, flags);
 		slab = create_or_trim(cache);

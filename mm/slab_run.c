@@ -6,14 +6,18 @@
 #include "mm/memmap.h"
 #include "mm/slab_internal.h"
 
-#define ORDER_MAX    6	  /* enough that an object of SLAB_SIZE_MAX wastes an eighth */
-#define SMALL	     1024 /* of objects up to this size a slab has some: changing slabs takes time */
-#define PER_SLAB_MIN 15
-#define LINE	     64
-#define SAID_MAX     3 /* objects that a destroyed cache left live */
+#define ORDER_MAX 6 /* enough that an object of SLAB_SIZE_MAX wastes an eighth */
+/* Changing slabs takes time: objects up to SMALL get slabs of PER_SLAB_MIN, or of SMALL_ORDER. */
+#define SMALL	     1024
+#define PER_SLAB_MIN 60
+#define SMALL_ORDER  2
 
-#define KEEP_BYTES MiB(2) /* of empty slabs, at most, in one cache */
-#define EPOCH	   64	  /* slabs that became empty */
+#define LINE	 64
+#define SAID_MAX 3 /* objects that a destroyed cache left live */
+
+#define KEEP_BYTES  MiB(2) /* of empty slabs, at most, in one cache */
+#define EPOCH	    64	   /* slabs that became empty: as many, ... */
+#define EPOCH_SLABS 4	   /* ... and each slab as often, so that use may go up and down within */
 
 #define REDZONE	     0xbb
 #define POISON_FREE  0x6b
@@ -51,7 +55,8 @@ void slab_geometry(struct slab_cache *cache)
 		cache->run_mask = run - 1;
 		cache->colours = (run - used) / LINE + 1;
 		if (run - cache->per_slab * cache->stride <= run / 8 &&
-		    (cache->per_slab >= PER_SLAB_MIN || cache->stride > SMALL))
+		    (cache->per_slab >= PER_SLAB_MIN || cache->order >= SMALL_ORDER ||
+		     cache->stride > SMALL))
 			break;
 		if (cache->order == ORDER_MAX)
 			break;
@@ -160,7 +165,7 @@ void slab_retire(struct slab_cache *cache, struct slab *slab, struct list *out)
 	list_del(&slab->link);
 	list_add(&cache->empty, &slab->link);
 	cache->nr_empty++;
-	if (++cache->epoch == EPOCH) {
+	if (++cache->epoch >= EPOCH + EPOCH_SLABS * cache->nr_slabs) {
 		cache->keep -= MIN(cache->min_empty, cache->keep - 1);
 		cache->min_empty = cache->nr_empty;
 		cache->epoch = 0;
