@@ -160,6 +160,18 @@ static __always_inline void *take(const struct slab_cache *cache, struct slab_cp
 	return c->base + bit_lowest(free) * (uint64_t)cache->stride;
 }
 
+/* The hot object, or NULL. */
+static __always_inline void *take_hot(struct slab_cpu *c)
+{
+	void *object = c->hot;
+
+	if (object) {
+		c->hot = NULL;
+		__atomic_store_n(&c->hot_slab->hot, 0, __ATOMIC_RELAXED);
+	}
+	return object;
+}
+
 static void cpu_init(struct slab_cpu *c)
 {
 	*c = (struct slab_cpu){ 0 };
@@ -224,7 +236,14 @@ static __noinline void *alloc_slow(struct slab_cache *cache)
 	irq_restore(flags);
 
 	flags = spin_lock(&cache->lock);
-	while (!refill(cache, cpu_or_shared(cache))) {
+	for (;;) {
+		/* An interrupt may have freed one meanwhile: no slab with a hot object loses its CPU. */
+		c = cpu_or_shared(cache);
+		object = take_hot(c);
+		if (!object && refill(cache, c))
+			object = take(cache, c);
+		if (object)
+			break;
 		spin_unlock(&cache->lock, flags);
 		slab = create_or_trim(cache);
 		if (!slab)
@@ -232,8 +251,6 @@ static __noinline void *alloc_slow(struct slab_cache *cache)
 		flags = spin_lock(&cache->lock);
 		slab_add(cache, slab);
 	}
-	c = cpu_or_shared(cache);
-	object = take(cache, c);
 	wanted = wants_cpus(cache);
 	spin_unlock(&cache->lock, flags);
 	if (wanted)
@@ -299,11 +316,9 @@ void *slab_alloc(struct slab_cache *cache)
 {
 	uint64_t flags = irq_save();
 	struct slab_cpu *c = this_slab_cpu(cache);
-	void *object = c->hot;
+	void *object = take_hot(c);
 
 	if (object) {
-		c->hot = NULL;
-		__atomic_store_n(&c->hot_slab->hot, 0, __ATOMIC_RELAXED);
 		irq_restore(flags);
 	} else if (likely(c->word->free != c->none)) {
 		object = take(cache, c);
