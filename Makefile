@@ -15,8 +15,8 @@ SRCS := \
 	arch/x86/cpu.c arch/x86/percpu.c arch/x86/gdt.c arch/x86/idt.c arch/x86/trap.c arch/x86/tlb.c \
 	arch/x86/apic.c arch/x86/tsc.c arch/x86/fpu.c arch/x86/vmxctls.c arch/x86/vmx.c \
 	mm/memmap.c mm/ptable.c mm/hostmap.c mm/metadata.c \
-	mm/buddy.c mm/pageblock.c mm/pagecache.c mm/quarantine.c mm/pagealloc.c mm/slab.c \
-	mm/vmarea.c mm/vmalloc.c mm/percpu.c \
+	mm/buddy.c mm/pageblock.c mm/pagecache.c mm/quarantine.c mm/pagealloc.c \
+	mm/slab.c mm/slab_run.c mm/kmalloc.c mm/vmarea.c mm/vmalloc.c mm/percpu.c \
 	asi/domain.c asi/map.c asi/switch.c asi/fault.c asi/audit.c \
 	drivers/uart16550.c drivers/console.c drivers/exitdev.c drivers/acpi.c \
 	vmm/vmoptions.c vmm/multiboot.c vmm/image_place.c vmm/mbi.c vmm/loader.c vmm/guestwalk.c vmm/guestmem.c vmm/ept.c \
@@ -118,7 +118,7 @@ define unit_test
 $B/unittests/test_$1: unittests/test_$1.c $$(test_$1_SRCS) Makefile unittests/tests.mk
 	@mkdir -p $$(@D)
 	@echo "  HOSTCC  $$@"
-	$$Q$$(HOSTCC) $$(HOST_CFLAGS) -MF $$@.d -o $$@ $$(filter %.c,$$^) -lcmocka $$(test_$1_LIBS)
+	$$Q$$(HOSTCC) $$(HOST_CFLAGS) $$(test_$1_CFLAGS) -MF $$@.d -o $$@ $$(filter %.c,$$^) -lcmocka $$(test_$1_LIBS)
 endef
 $(foreach t,$(UNIT_TESTS),$(eval $(call unit_test,$t)))
 

@@ -30,10 +30,9 @@ void asi_init(bool enabled)
 	switch_init(enabled);
 	if (!err && enabled)
 		err = map_init();
-	if (!err)
-		err = slab_cache_init(&asi_cache, "asi", sizeof(struct asi), 64, GLOBAL, NULL);
 	if (err)
 		panic("not enough memory for the restricted page tables");
+	slab_cache_init(&asi_cache, "asi", sizeof(struct asi), 64, GLOBAL, NULL);
 }
 
 int asi_create(struct mem_owner *owner, struct asi **out)
@@ -45,7 +44,7 @@ int asi_create(struct mem_owner *owner, struct asi **out)
 	if (!switch_enabled())
 		return 0;
 	ASSERT(owner->id >= 1 && owner->id <= OWNER_MAX && !asi_by_owner[owner->id]);
-	asi = slab_alloc(&asi_cache);
+	asi = slab_zalloc(&asi_cache);
 	if (!asi)
 		return -ENOMEM;
 	asi->owner = owner;

@@ -28,7 +28,9 @@
 #include "lib/panic.h"
 #include "mm/buddy.h"
 #include "mm/hostmap.h"
+#include "mm/kmalloc.h"
 #include "mm/memmap.h"
+#include "mm/slab.h"
 #include "vmm/vm.h"
 
 #define MULTIBOOT2_MAGIC  0x36d76289
@@ -87,6 +89,8 @@ static void __init memory_init(uint64_t bootinfo_at)
 	for (unsigned int i = 0; (r = memmap_free(i)); i++)
 		buddy_add(HPA(r->start), HPA(r->end));
 	ptable_use_buddy();
+	slab_seed(rdtsc());
+	kmalloc_init();
 }
 
 /* "console=": at once, but for "spcr", which is known only when ACPI has been read. */

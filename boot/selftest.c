@@ -13,6 +13,7 @@
 #include "lib/log.h"
 #include "mm/buddy.h"
 #include "mm/hostmap.h"
+#include "mm/kmalloc.h"
 #include "mm/percpu.h"
 #include "mm/quarantine.h"
 #include "mm/slab.h"
@@ -91,7 +92,7 @@ static bool test_slab(void)
 	static struct slab_cache cache;
 	void *objects[100];
 
-	CHECK(!slab_cache_init(&cache, "selftest", 200, 0, SENSITIVE, NULL));
+	slab_cache_init(&cache, "selftest", 200, 0, SENSITIVE, NULL);
 	for (unsigned int i = 0; i < ARRAY_SIZE(objects); i++) {
 		objects[i] = slab_alloc(&cache);
 		CHECK(objects[i] && slab_cache_of(objects[i]) == &cache);
@@ -99,6 +100,32 @@ static bool test_slab(void)
 	for (unsigned int i = 0; i < ARRAY_SIZE(objects); i++)
 		slab_free(&cache, objects[i]);
 	slab_cache_destroy(&cache);
+	return true;
+}
+
+/* By size, in each class; what a VM has of it begins and ends with the VM. */
+static bool test_kmalloc(void)
+{
+	struct slab_stats stats;
+	uint64_t *p, *large;
+
+	CHECK(!kmalloc_create(owner));
+	for (enum mem_class class = SENSITIVE; class < MEM_CLASS_NR; class ++) {
+		struct mem_owner *o = class == LOCAL ? owner : NULL;
+
+		for (size_t size = 8; size <= KMALLOC_SLAB_MAX; size += size / 2) {
+			p = kzalloc(size, class, o);
+			CHECK(p && hva_is_local(p) == (class == LOCAL) && read_word(p) == 0);
+			CHECK(pfn_to_pageblock(hpa_to_pfn(hva_to_hpa(p)))->class == class);
+			kfree(p);
+		}
+		large = kmalloc(KMALLOC_SLAB_MAX + 1, class, o);
+		CHECK(large);
+		kfree(large);
+	}
+	slab_get_stats(LOCAL, owner, &stats);
+	CHECK(stats.objects == 0);
+	kmalloc_destroy(owner);
 	return true;
 }
 
@@ -328,6 +355,7 @@ static const struct test tests[] = {
 	{ "buddy", test_buddy, false },
 	{ "quarantine", test_quarantine, false },
 	{ "slab", test_slab, false },
+	{ "kmalloc", test_kmalloc, false },
 	{ "vmalloc", test_vmalloc, false },
 	{ "crossing by call", test_crossing_by_call, true },
 	{ "crossing by fault", test_crossing_by_fault, true },

@@ -27,6 +27,11 @@
 #define __init	   __section(".init.text") __noinline
 #define __initdata __section(".init.data")
 
+/* The Makefile says 0 or 1; a constant for if (DEBUG), so that both sides always compile. */
+#ifndef DEBUG
+#define DEBUG 0
+#endif
+
 #define likely(x)   __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 

@@ -40,7 +40,9 @@ struct mem_pool {
 struct mem_owner {
 	uint16_t id;
 	struct mem_pool pool;
-	struct mem_owner *next, *prev; /* of those that have blocks; guarded by the buddy's lock */
+	struct mem_owner *next, *prev;	/* of those that have blocks; guarded by the buddy's lock */
+	struct slab_cache *caches;	/* all of its slab caches (mm/slab.c) */
+	struct kmalloc_caches *kmalloc; /* what kmalloc() serves it from */
 };
 
 #define OWNER_MAX 511 /* VMALLOC_LOCAL has room for as many */

@@ -28,7 +28,7 @@ struct page {
 	union {
 		struct {
 			uint32_t prev; /* PAGE_FREE */
-			uint32_t slab; /* PAGE_SLAB: index of its cache */
+			uint32_t slab; /* see mm/slab.c, mm/kmalloc.c; 0 in any other page */
 		};
 		uint64_t gen; /* PAGE_DEFERRED: the TLB generation when it was freed */
 	};

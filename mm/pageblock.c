@@ -193,9 +193,8 @@ void mem_owner_destroy(struct mem_owner *owner)
 	spin_unlock(&buddy.lock, flags);
 	if (deferred)
 		quarantine_flush();
-	wait_for_movers(pool);
 	flags = spin_lock(&buddy.lock);
-	used = pool->nr_pages - pool->nr_free;
+	used = pool->nr_pages - pool->nr_free - pool->nr_moving;
 	spin_unlock(&buddy.lock, flags);
 	if (used)
 		panic("owner %u ends with %lu pages in use", owner->id, used);

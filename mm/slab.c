@@ -1,238 +1,480 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Slab caches. A slab is one run of pages: a struct slab, then the objects. Which
- * objects live is a bitmap in the head, so nothing is ever written into a free object,
- * there is no link in one to corrupt, and a second free cannot go unseen.
+ * Slab caches. A slab is one run of pages: a head, then the objects. It belongs to one CPU,
+ * which alone takes objects out of it and puts them back, with interrupts off: most calls take
+ * no lock and no atomic. A slab all of whose objects are live belongs to nobody (to
+ * cache->shared, under the lock); the first CPU that frees one adopts it. Another CPU's slab
+ * gets an object back in a second map, under the lock, which its owner collects.
+ *
+ * Which objects are free is a bit each in the head of their slab, outside of them: there is no
+ * link in a free object to corrupt, whatever is written there, and a second free is seen for
+ * certain, however much later.
  */
 #include "mm/slab.h"
 #include "arch/insn.h"
+#include "arch/percpu.h"
 #include "lib/assert.h"
-#include "lib/bitops.h"
-#include "lib/errno.h"
 #include "mm/buddy.h"
-#include "mm/memmap.h"
-#include "mm/page.h"
+#include "mm/slab_internal.h"
 
-#define SLAB_CACHES_MAX 1024
-#define SLAB_ORDER_MAX	6 /* enough that an object of SLAB_SIZE_MAX wastes an eighth */
-#define SLAB_ALIGN_MIN	8 /* clear_words */
-#define SLAB_ALIGN_MAX	64
-#define MAP_BITS	64
+#define ALIGN_DEFAULT 16
+#define ALIGN_MAX     64
+#define STRIDE_MIN    16 /* smaller ones would waste more than an eighth on the head */
+#define SLOW_CALLS    16 /* a cache that is hardly used needs no per-CPU part */
 
-struct slab {
-	struct list link; /* in one of its cache's lists */
-	uint8_t *objects;
-	uint32_t nr_live;
-	uint64_t live[]; /* a bit for each object */
+_Static_assert(sizeof(struct slab_cpu) * CPUS_MAX == PAGE_SIZE, "those of all CPUs fill a page");
+
+static const struct slab_word no_word;
+/* Of a cache that has no per-CPU part yet: whoever looks finds nothing, and nothing is theirs. */
+static const struct slab_cpu no_cpus[CPUS_MAX] = {
+	[0 ... CPUS_MAX - 1] = { .word = (struct slab_word *)&no_word },
 };
 
-static __nonsensitive struct spinlock slab_caches_lock;
-static __nonsensitive struct slab_cache *slab_caches[SLAB_CACHES_MAX];
+/* The caches of SENSITIVE and GLOBAL; those of LOCAL are in their owners. */
+static __nonsensitive struct slab_cache *slab_caches[LOCAL];
+static __nonsensitive struct spinlock slab_caches_lock; /* guards all lists of caches */
 
-/* Bytes in front of the objects, if there are @nr. */
-static uint32_t slab_head_size(const struct slab_cache *cache, uint32_t nr)
+static __always_inline struct slab_cpu *this_slab_cpu(const struct slab_cache *cache)
 {
-	uint64_t size = sizeof(struct slab) + DIV_ROUND_UP(nr, MAP_BITS) * sizeof(uint64_t);
-
-	return (uint32_t)DIV_ROUND_UP(size, cache->align) * cache->align;
+	return __atomic_load_n(&cache->cpus, __ATOMIC_ACQUIRE) + this_cpu(cpu_number);
 }
 
-/* The smallest order that wastes at most an eighth, and how many objects it holds. */
-static void slab_geometry(struct slab_cache *cache)
+/* What calls on this CPU use; the lock is held. */
+static struct slab_cpu *cpu_or_shared(struct slab_cache *cache)
 {
-	for (cache->order = 0;; cache->order++) {
-		uint32_t size = (uint32_t)PAGE_SIZE << cache->order, nr = size / cache->stride;
-
-		while (nr && slab_head_size(cache, nr) + nr * cache->stride > size)
-			nr--;
-		cache->per_slab = nr;
-		if (size - nr * cache->stride <= size / 8 || cache->order == SLAB_ORDER_MAX)
-			return;
-	}
+	return cache->cpus == no_cpus ? &cache->shared : this_slab_cpu(cache);
 }
 
-int slab_cache_init(struct slab_cache *cache, const char *name, size_t size, size_t align,
-		    enum mem_class class, struct mem_owner *owner)
+/* The number that stands in the slabs of @c. */
+static uint32_t number_of(const struct slab_cache *cache, const struct slab_cpu *c)
 {
-	uint64_t flags;
-	uint32_t i = 0;
+	return c == &cache->shared ? NO_CPU : this_cpu(cpu_number);
+}
 
-	ASSERT((class == LOCAL) == (owner != NULL));
-	if (!align)
-		align = 16;
-	if (size < 1 || size > SLAB_SIZE_MAX || align > SLAB_ALIGN_MAX || (align & (align - 1)))
-		return -EINVAL;
-	align = MAX(align, SLAB_ALIGN_MIN);
-	*cache = (struct slab_cache){ .name = name,
-				      .stride = (uint32_t)ALIGN_UP(size, align),
-				      .align = (uint32_t)align,
-				      .class = class,
-				      .owner = owner };
-	list_init(&cache->partial);
-	list_init(&cache->full);
-	slab_geometry(cache);
+static void set_owner(struct slab *slab, uint32_t owner)
+{
+	__atomic_store_n(&slab->owner, owner, __ATOMIC_RELAXED);
+}
 
-	flags = spin_lock(&slab_caches_lock);
-	while (i < SLAB_CACHES_MAX && slab_caches[i])
-		i++;
-	if (i < SLAB_CACHES_MAX) {
-		slab_caches[i] = cache;
-		cache->index = i;
+static struct slab_cache **caches_of(enum mem_class class, struct mem_owner *owner)
+{
+	ASSERT(class < MEM_CLASS_NR && (class == LOCAL) == (owner != NULL));
+	return class == LOCAL ? &owner->caches : &slab_caches[class];
+}
+
+uint64_t slab_trim(enum mem_class class, struct mem_owner *owner)
+{
+	struct slab_cache **first = caches_of(class, owner);
+	uint64_t flags = spin_lock(&slab_caches_lock), inner;
+	struct list released;
+
+	list_init(&released);
+	for (struct slab_cache *cache = *first; cache; cache = cache->next) {
+		inner = spin_lock(&cache->lock);
+		slab_release(cache, 0, &released);
+		cache->keep = 1;
+		spin_unlock(&cache->lock, inner);
 	}
 	spin_unlock(&slab_caches_lock, flags);
-	return i < SLAB_CACHES_MAX ? 0 : -ENOSPC;
+	return slab_destroy_all(&released);
 }
 
-/* A slab that is on no list yet. No lock is held: the page allocator may convert. */
-static struct slab *slab_create(const struct slab_cache *cache)
-{
-	struct slab *slab = page_alloc(cache->order, cache->class, cache->owner);
-	uint32_t head_size = slab_head_size(cache, cache->per_slab);
-	struct page *page;
+/* ---- Changing slabs. ---- */
 
-	if (!slab)
-		return NULL;
-	clear_words(slab, head_size);
-	slab->objects = (uint8_t *)slab + head_size;
-	page = pfn_to_page(hpa_to_pfn(hva_to_hpa(slab)));
-	page->slab = cache->index;
-	page->state = PAGE_SLAB;
+/* Points @c at a word of its slab that has a free object, if there is one. */
+static bool choose_word(const struct slab_cache *cache, struct slab_cpu *c)
+{
+	for (uint32_t i = 0; i < slab_nr_words(cache); i++) {
+		if (c->slab->words[i].free == slab_word_none(cache, i))
+			continue;
+		c->word = &c->slab->words[i];
+		c->none = slab_word_none(cache, i);
+		c->base = slab_object(cache, c->slab, i * SLAB_WORD_BITS);
+		return true;
+	}
+	return false;
+}
+
+/* What other CPUs have freed into @slab becomes free for its owner, who calls. The lock is held. */
+static void collect(const struct slab_cache *cache, struct slab *slab)
+{
+	slab_check(cache, slab);
+	for (uint32_t i = 0; i < slab_nr_words(cache); i++) {
+		struct slab_word *word = &slab->words[i];
+
+		__atomic_store_n(&word->free, word->free | word->remote, __ATOMIC_RELAXED);
+		__atomic_store_n(&word->remote, 0, __ATOMIC_RELAXED);
+	}
+}
+
+/* The slab that @c continues with, off its list; NULL if the cache has no free object. */
+static struct slab *next_slab(struct slab_cache *cache, struct slab_cpu *c)
+{
+	struct list *list = &c->partial;
+	struct slab *slab;
+
+	if (list_empty(list))
+		list = &cache->shared.partial;
+	if (list_empty(list)) {
+		list = &cache->empty;
+		if (list_empty(list))
+			return NULL;
+		cache->nr_empty--;
+		cache->min_empty = MIN(cache->min_empty, cache->nr_empty);
+	}
+	slab = list_entry(list->next, struct slab, link);
+	list_del(&slab->link);
+	set_owner(slab, number_of(cache, c));
 	return slab;
 }
 
-/* @slab is on no list any more. No lock is held: page_free may wait for other CPUs. */
-static void slab_destroy(const struct slab_cache *cache, struct slab *slab)
+static void use_no_word(struct slab_cpu *c)
 {
-	pfn_to_page(hpa_to_pfn(hva_to_hpa(slab)))->state = PAGE_USED;
-	page_free(slab, cache->order);
+	c->word = (struct slab_word *)&no_word;
+	c->none = no_word.free;
 }
 
-void slab_cache_destroy(struct slab_cache *cache)
+/* Gives @c a word with a free object; false if a new slab is needed. The lock is held. */
+static bool refill(struct slab_cache *cache, struct slab_cpu *c)
 {
+	for (;;) {
+		if (c->slab) {
+			collect(cache, c->slab);
+			if (choose_word(cache, c))
+				return true;
+			/* All are live: whoever frees one of them first adopts the slab. */
+			set_owner(c->slab, NO_CPU);
+		}
+		use_no_word(c);
+		c->slab = next_slab(cache, c);
+		if (!c->slab)
+			return false;
+	}
+}
+
+static __always_inline void *take(const struct slab_cache *cache, struct slab_cpu *c)
+{
+	uint64_t free = c->word->free;
+
+	__atomic_store_n(&c->word->free, free & (free - 1), __ATOMIC_RELAXED);
+	return c->base + bit_lowest(free) * (uint64_t)cache->stride;
+}
+
+/* The hot object, or NULL. */
+static __always_inline void *take_hot(struct slab_cpu *c)
+{
+	void *object = c->hot;
+
+	if (object) {
+		c->hot = NULL;
+		__atomic_store_n(&c->hot_slab->hot, 0, __ATOMIC_RELAXED);
+	}
+	return object;
+}
+
+static void cpu_init(struct slab_cpu *c)
+{
+	*c = (struct slab_cpu){ 0 };
+	use_no_word(c);
+	list_init(&c->partial);
+}
+
+/* The per-CPU part; while there is no memory for it, the cache goes on without. */
+static void cpus_create(struct slab_cache *cache)
+{
+	struct slab_cpu *cpus = page_alloc(0, cache->class, cache->owner);
+	struct slab *slab;
 	uint64_t flags;
 
-	if (cache->nr_objects)
-		panic("slab %s: destroyed with %lu live objects", cache->name, cache->nr_objects);
-	while (!list_empty(&cache->partial)) {
-		struct slab *slab = list_entry(cache->partial.next, struct slab, link);
-
-		list_del(&slab->link);
-		slab_destroy(cache, slab);
+	if (!cpus)
+		return;
+	for (uint32_t i = 0; i < CPUS_MAX; i++)
+		cpu_init(&cpus[i]);
+	flags = spin_lock(&cache->lock);
+	if (cache->cpus == no_cpus) {
+		slab = cache->shared.slab;
+		if (slab && choose_word(cache, &cache->shared))
+			list_add(&cache->shared.partial, &slab->link);
+		cache->shared.slab = NULL;
+		use_no_word(&cache->shared);
+		__atomic_store_n(&cache->cpus, cpus, __ATOMIC_RELEASE);
+		cpus = NULL;
 	}
-	flags = spin_lock(&slab_caches_lock);
-	ASSERT(slab_caches[cache->index] == cache);
-	slab_caches[cache->index] = NULL;
-	spin_unlock(&slab_caches_lock, flags);
+	spin_unlock(&cache->lock, flags);
+	if (cpus)
+		page_free(cpus, 0);
 }
 
-/* A slab from the partial list has a free object: its number, now live. */
-static uint32_t slab_take(struct slab *slab)
+static bool wants_cpus(struct slab_cache *cache)
 {
-	uint32_t word = 0, bit;
+	return cache->cpus == no_cpus && ++cache->slow_calls >= SLOW_CALLS;
+}
 
-	while (!~slab->live[word])
-		word++;
-	bit = bit_lowest(~slab->live[word]);
-	slab->live[word] |= BIT(bit);
-	slab->nr_live++;
-	return word * MAP_BITS + bit;
+/* A slab; if there is no memory for one, what other caches kept is asked for first. */
+static struct slab *create_or_trim(struct slab_cache *cache)
+{
+	struct slab *slab = slab_create(cache);
+
+	if (!slab && slab_trim(cache->class, cache->owner))
+		slab = slab_create(cache);
+	return slab;
+}
+
+static __noinline void *alloc_slow(struct slab_cache *cache)
+{
+	uint64_t flags = irq_save();
+	struct slab_cpu *c = this_slab_cpu(cache);
+	struct slab *slab;
+	void *object;
+	bool wanted;
+
+	if (c->slab && choose_word(cache, c)) { /* its own: still no lock */
+		object = take(cache, c);
+		irq_restore(flags);
+		return object;
+	}
+	irq_restore(flags);
+
+	flags = spin_lock(&cache->lock);
+	for (;;) {
+		/* An interrupt may have freed one meanwhile: no slab with a hot object loses its CPU. */
+		c = cpu_or_shared(cache);
+		object = take_hot(c);
+		if (!object && refill(cache, c))
+			object = take(cache, c);
+		if (object)
+			break;
+		spin_unlock(&cache->lock, flags);
+		slab = create_or_trim(cache);
+		if (!slab)
+			return NULL;
+		flags = spin_lock(&cache->lock);
+		slab_add(cache, slab);
+	}
+	wanted = wants_cpus(cache);
+	spin_unlock(&cache->lock, flags);
+	if (wanted)
+		cpus_create(cache);
+	return object;
+}
+
+/* @word of @slab, whose bit @bit is neither free nor remote, gets it back. The lock is held. */
+static void give_back(struct slab_cache *cache, struct slab *slab, struct slab_word *word,
+		      uint64_t bit, struct list *released)
+{
+	struct slab_cpu *c = cpu_or_shared(cache);
+
+	if (slab->owner != NO_CPU && slab->owner != number_of(cache, c)) {
+		__atomic_store_n(&word->remote, word->remote | bit, __ATOMIC_RELAXED);
+		return;
+	}
+	__atomic_store_n(&word->free, word->free | bit, __ATOMIC_RELAXED);
+	if (slab->owner != number_of(cache, c) || (list_empty(&slab->link) && slab != c->slab)) {
+		list_del(&slab->link);
+		list_add(&c->partial, &slab->link);
+		set_owner(slab, number_of(cache, c));
+	}
+	if (slab != c->slab && slab_is_empty(cache, slab))
+		slab_retire(cache, slab, released);
+}
+
+/*
+ * The first free of a slab without a CPU, the last of a slab, any of another CPU's slab, and
+ * all that are wrong. It is called in the place of slab_free, so returns to the same caller.
+ */
+static __noinline void free_slow(struct slab_cache *cache, void *object)
+{
+	uint64_t flags, nr = 0, bit, live;
+	struct slab_word *word;
+	struct list released;
+	struct slab *slab;
+	bool wanted;
+
+	if (!object)
+		return;
+	list_init(&released);
+	flags = spin_lock(&cache->lock);
+	slab = slab_of(cache, object, &nr);
+	if (!slab)
+		slab_bad_free(cache, object, __builtin_return_address(0));
+	word = &slab->words[nr / SLAB_WORD_BITS];
+	bit = BIT(nr % SLAB_WORD_BITS);
+	/* The slab's CPU changes both without the lock, for other objects than this one. */
+	live = ~(__atomic_load_n(&word->free, __ATOMIC_RELAXED) | word->remote) & bit;
+	if (!live || __atomic_load_n(&slab->hot, __ATOMIC_RELAXED) == slab_offset(slab, object))
+		slab_bad_free(cache, object, __builtin_return_address(0));
+	if (DEBUG)
+		slab_debug_free(cache, object, __builtin_return_address(0));
+	give_back(cache, slab, word, bit, &released);
+	wanted = wants_cpus(cache);
+	spin_unlock(&cache->lock, flags);
+
+	slab_destroy_all(&released);
+	if (wanted)
+		cpus_create(cache);
 }
 
 void *slab_alloc(struct slab_cache *cache)
 {
-	struct slab *slab;
-	uint64_t flags = spin_lock(&cache->lock);
-	void *object;
+	uint64_t flags = irq_save();
+	struct slab_cpu *c = this_slab_cpu(cache);
+	void *object = take_hot(c);
 
-	if (list_empty(&cache->partial)) {
-		spin_unlock(&cache->lock, flags);
-		slab = slab_create(cache);
-		if (!slab)
-			return NULL;
-		flags = spin_lock(&cache->lock);
-		list_add_tail(&cache->partial, &slab->link);
-		cache->nr_slabs++;
-		cache->nr_empty++;
+	if (object) {
+		irq_restore(flags);
+	} else if (likely(c->word->free != c->none)) {
+		object = take(cache, c);
+		irq_restore(flags);
+	} else {
+		irq_restore(flags);
+		object = alloc_slow(cache);
 	}
-	slab = list_entry(cache->partial.next, struct slab, link);
-	if (slab->nr_live == 0)
-		cache->nr_empty--;
-	object = slab->objects + (size_t)slab_take(slab) * cache->stride;
-	cache->nr_objects++;
-	if (slab->nr_live == cache->per_slab) {
-		list_del(&slab->link);
-		list_add(&cache->full, &slab->link);
-	}
-	spin_unlock(&cache->lock, flags);
-
-	clear_words(object, cache->stride);
+	if (DEBUG && object)
+		slab_debug_alloc(cache, object, __builtin_return_address(0));
 	return object;
 }
 
-/* The slab of @cache that holds @object, and its number there; any other address panics. */
-static struct slab *slab_of(const struct slab_cache *cache, const void *object, uint32_t *nr)
+void *slab_zalloc(struct slab_cache *cache)
 {
-	struct page *page;
-	struct slab *slab;
-	uint64_t offset;
+	uint8_t *object = slab_alloc(cache);
 
-	if (!hva_is_ram(object))
-		panic("slab %s: free of %p, which is not RAM", cache->name, object);
-	page = page_head(pfn_to_page(hpa_to_pfn(hva_to_hpa(object))));
-	if (page->state != PAGE_SLAB || page->slab != cache->index)
-		panic("slab %s: free of %p, which is not of this cache", cache->name, object);
-	slab = page_hva(page);
-	/* The wrong alias, or a place in the head, gives an offset far too large. */
-	offset = (uint64_t)object - (uint64_t)slab->objects;
-	if (offset % cache->stride || offset / cache->stride >= cache->per_slab)
-		panic("slab %s: free of %p, which is not where an object starts", cache->name,
-		      object);
-	*nr = (uint32_t)(offset / cache->stride);
-	return slab;
+	if (!object)
+		return NULL;
+	clear_words(object, cache->size & ~7U);
+	if (cache->size & 7) /* in a debug build, where the redzone follows */
+		rep_stosb(object + (cache->size & ~7U), 0, cache->size & 7);
+	return object;
 }
 
 void slab_free(struct slab_cache *cache, void *object)
 {
-	struct slab *slab;
-	uint64_t flags;
-	uint32_t nr;
-	bool surplus;
+	uint64_t flags = irq_save(), nr, free;
+	struct slab *slab = slab_of(cache, object, &nr);
+	uint32_t cpu = this_cpu(cpu_number);
+	struct slab_word *word;
+	struct slab_cpu *c;
 
-	if (!object)
+	if (unlikely(!slab || __atomic_load_n(&slab->owner, __ATOMIC_RELAXED) != cpu))
+		goto slow;
+	c = this_slab_cpu(cache);
+	word = &slab->words[nr / SLAB_WORD_BITS];
+	free = word->free;
+	if (unlikely((free | __atomic_load_n(&word->remote, __ATOMIC_RELAXED)) >>
+				     nr % SLAB_WORD_BITS &
+			     1 ||
+		     slab->hot == slab_offset(slab, object)))
+		goto slow;
+	if (!c->hot) {
+		if (DEBUG)
+			slab_debug_free(cache, object, __builtin_return_address(0));
+		c->hot = object;
+		c->hot_slab = slab;
+		__atomic_store_n(&slab->hot, slab_offset(slab, object), __ATOMIC_RELAXED);
+		irq_restore(flags);
 		return;
-	slab = slab_of(cache, object, &nr);
-
-	flags = spin_lock(&cache->lock);
-	if (!(slab->live[nr / MAP_BITS] & BIT(nr % MAP_BITS)))
-		panic("slab %s: double free of %p", cache->name, object);
-	slab->live[nr / MAP_BITS] &= ~BIT(nr % MAP_BITS);
-	cache->nr_objects--;
-	if (slab->nr_live-- == cache->per_slab) {
-		list_del(&slab->link);
-		list_add(&cache->partial, &slab->link);
 	}
-	/* One empty slab stays, behind the others, so that alternating calls need no pages. */
-	surplus = slab->nr_live == 0 && cache->nr_empty > 0;
-	if (surplus) {
-		list_del(&slab->link);
-		cache->nr_slabs--;
-	} else if (slab->nr_live == 0) {
-		list_del(&slab->link);
-		list_add_tail(&cache->partial, &slab->link);
-		cache->nr_empty++;
-	}
-	spin_unlock(&cache->lock, flags);
-
-	if (surplus)
-		slab_destroy(cache, slab);
+	free |= BIT(nr % SLAB_WORD_BITS);
+	if (unlikely(free == ~0UL && slab != c->slab))
+		goto slow;
+	if (DEBUG)
+		slab_debug_free(cache, object, __builtin_return_address(0));
+	__atomic_store_n(&word->free, free, __ATOMIC_RELAXED);
+	irq_restore(flags);
+	return;
+slow:
+	irq_restore(flags);
+	free_slow(cache, object);
 }
 
-const struct slab_cache *slab_cache_of(const void *hva)
+void slab_cache_init(struct slab_cache *cache, const char *name, size_t size, size_t align,
+		     enum mem_class class, struct mem_owner *owner)
 {
-	struct page *page;
+	struct slab_cache **caches = caches_of(class, owner);
+	uint64_t flags;
 
-	if (!hva_is_ram(hva) || !memmap_is_ram(hva_to_hpa(hva).v, 1))
-		return NULL;
-	page = page_head(pfn_to_page(hpa_to_pfn(hva_to_hpa(hva))));
-	return page->state == PAGE_SLAB ? slab_caches[page->slab] : NULL;
+	align = align ? align : ALIGN_DEFAULT;
+	if (size < 1 || size > SLAB_SIZE_MAX || align > ALIGN_MAX || (align & (align - 1)))
+		panic("slab %s: no cache can have objects of %lu bytes aligned to %lu; called from "
+		      "%p",
+		      name, size, align, __builtin_return_address(0));
+	align = MAX(align, sizeof(uint64_t));
+	*cache = (struct slab_cache){ .name = name,
+				      .size = (uint32_t)(DEBUG ? size : ALIGN_UP(size, 8)),
+				      .align = (uint32_t)align,
+				      .class = class,
+				      .owner = owner,
+				      .cpus = (struct slab_cpu *)no_cpus,
+				      .window = (uint64_t)(class == LOCAL ? hpa_to_local(HPA(0))
+									  : hpa_to_direct(HPA(0))),
+				      .tag = slab_encode_cache(cache),
+				      .keep = 1 };
+	cache->stride = cache->size + (DEBUG ? SLAB_REDZONE_SIZE : 0);
+	cache->stride = ALIGN_UP(MAX(cache->stride, STRIDE_MIN), cache->align);
+	cache->reciprocal = ~0UL / cache->stride + 1;
+	cpu_init(&cache->shared);
+	list_init(&cache->slabs);
+	list_init(&cache->empty);
+	slab_geometry(cache);
+
+	flags = spin_lock(&slab_caches_lock);
+	cache->next = *caches;
+	*caches = cache;
+	spin_unlock(&slab_caches_lock, flags);
+}
+
+void slab_cache_destroy(struct slab_cache *cache)
+{
+	struct slab_cache **at = caches_of(cache->class, cache->owner);
+	struct list slabs;
+	uint64_t flags;
+
+	slab_check_none_live(cache, __builtin_return_address(0));
+	list_init(&slabs);
+	while (!list_empty(&cache->slabs)) {
+		struct slab *slab = list_entry(cache->slabs.next, struct slab, all);
+
+		list_del(&slab->all);
+		list_del(&slab->link);
+		list_add(&slabs, &slab->link);
+	}
+	slab_destroy_all(&slabs);
+	if (cache->cpus != no_cpus)
+		page_free(cache->cpus, 0);
+	cache->cpus = (struct slab_cpu *)no_cpus;
+
+	flags = spin_lock(&slab_caches_lock);
+	while (*at && *at != cache)
+		at = &(*at)->next;
+	ASSERT(*at == cache);
+	*at = cache->next;
+	spin_unlock(&slab_caches_lock, flags);
+}
+
+uint64_t slab_cache_live(struct slab_cache *cache)
+{
+	uint64_t flags = spin_lock(&cache->lock), live = 0;
+	const struct list *p;
+
+	list_for_each (p, &cache->slabs)
+		live += slab_live(cache, list_entry(p, struct slab, all));
+	spin_unlock(&cache->lock, flags);
+	return live;
+}
+
+void slab_get_stats(enum mem_class class, struct mem_owner *owner, struct slab_stats *out)
+{
+	struct slab_cache **first = caches_of(class, owner);
+	uint64_t flags = spin_lock(&slab_caches_lock);
+
+	*out = (struct slab_stats){ 0 };
+	for (struct slab_cache *cache = *first; cache; cache = cache->next) {
+		uint64_t live = slab_cache_live(cache);
+
+		out->slabs += cache->nr_slabs;
+		out->empty_slabs += cache->nr_empty;
+		out->bytes += cache->nr_slabs * (cache->run_mask + 1);
+		out->objects += live;
+		out->objects_bytes += live * cache->stride;
+	}
+	spin_unlock(&slab_caches_lock, flags);
 }

@@ -7,7 +7,7 @@
 #include "lib/errno.h"
 #include "mm/memmap.h"
 #include "mm/page.h"
-#include "mm/slab.h"
+#include "mm/slab_internal.h"
 #include "unittests/fake/pageblock.h"
 #include "unittests/seed.h"
 
@@ -62,18 +62,16 @@ static void test_shapes(void **state)
 			unsigned int nr = sizes[i] > 512 ? 20 : 1200;
 			struct slab_cache cache;
 
-			assert_int_equal(slab_cache_init(&cache, "shapes", sizes[i], align, class,
-							 owner_for(class)),
-					 0);
+			slab_cache_init(&cache, "shapes", sizes[i], align, class, owner_for(class));
 			for (unsigned int n = 0; n < nr; n++) {
-				object[n] = slab_alloc(&cache);
+				object[n] = slab_zalloc(&cache);
 				assert_true(IS_ALIGNED((uint64_t)object[n], align ? align : 16));
 				assert_true(is_zero(object[n], sizes[i]));
 				assert_int_equal(class_at(object[n]), class);
 				assert_ptr_equal(slab_cache_of(object[n] + sizes[i] - 1), &cache);
 				memset(object[n], (int)n | 1, sizes[i]);
 			}
-			assert_int_equal(cache.nr_objects, nr);
+			assert_int_equal(slab_cache_live(&cache), nr);
 			assert_int_equal(cache.nr_slabs, DIV_ROUND_UP(nr, cache.per_slab));
 			for (unsigned int n = 0; n < nr; n++) {
 				assert_int_equal(object[n][0], (uint8_t)(n | 1));
@@ -86,23 +84,34 @@ static void test_shapes(void **state)
 	}
 }
 
-/* A slab wastes at most an eighth, head included, from one word to the largest size. */
+/* A slab wastes at most an eighth, head included, from the least size to the largest. */
 static void test_waste(void **state)
 {
 	(void)state;
-	for (size_t size = 8; size <= SLAB_SIZE_MAX; size += 8) {
+	for (size_t size = 16; size <= SLAB_SIZE_MAX; size += 8) {
 		struct slab_cache cache;
 		uint64_t bytes;
 
-		assert_int_equal(slab_cache_init(&cache, "waste", size, 8, SENSITIVE, NULL), 0);
+		slab_cache_init(&cache, "waste", size, 8, SENSITIVE, NULL);
 		bytes = PAGE_SIZE << cache.order;
-		assert_true(cache.per_slab * size <= bytes - 40);
 		assert_true(cache.per_slab * size >= bytes - bytes / 8);
+		assert_true(cache.head_size + cache.per_slab * size <= bytes);
+		assert_true((cache.colours - 1) * 64 + cache.head_size + cache.per_slab * size <=
+			    bytes);
 		slab_cache_destroy(&cache);
 	}
 }
 
-/* Sizes and alignments that make no sense are refused. */
+static void refuse(size_t size, size_t align)
+{
+	struct slab_cache cache;
+
+	expect_assert_failure(slab_cache_init(&cache, "bad", size, align, SENSITIVE, NULL));
+	assert_non_null(strstr(fake_panic_text, "slab bad:"));
+	assert_non_null(strstr(fake_panic_text, "called from 0x"));
+}
+
+/* Sizes, alignments and owners that make no sense are assertions. */
 static void test_init_refuses(void **state)
 {
 	static const struct {
@@ -112,34 +121,43 @@ static void test_init_refuses(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
-		assert_int_equal(slab_cache_init(&cache, "bad", cases[i].size, cases[i].align,
-						 SENSITIVE, NULL),
-				 -EINVAL);
-	expect_assert_failure((void)!slab_cache_init(&cache, "bad", 8, 0, LOCAL, NULL));
-	expect_assert_failure((void)!slab_cache_init(&cache, "bad", 8, 0, GLOBAL, &owners[0]));
+		refuse(cases[i].size, cases[i].align);
+	expect_assert_failure(slab_cache_init(&cache, "bad", 8, 0, LOCAL, NULL));
+	expect_assert_failure(slab_cache_init(&cache, "bad", 8, 0, GLOBAL, &owners[0]));
+	expect_assert_failure(slab_cache_init(&cache, "bad", 8, 0, MEM_CLASS_NR, NULL));
 }
 
-/* The table of caches fills up, says so, and has room again when one ends. */
+/* Caches never merge, even if they are alike: each has slabs of its own. */
 static void test_many_caches(void **state)
 {
 	static struct slab_cache cache[2000];
-	unsigned int nr = 0;
+	static void *object[2000];
+	struct slab_stats stats;
 
 	(void)state;
-	while (nr < ARRAY_SIZE(cache) &&
-	       !slab_cache_init(&cache[nr], "many", 8, 0, SENSITIVE, NULL))
-		nr++;
-	assert_in_range(nr, 500, ARRAY_SIZE(cache) - 1);
-	assert_int_equal(slab_cache_init(&cache[nr], "many", 8, 0, SENSITIVE, NULL), -ENOSPC);
-	slab_cache_destroy(&cache[7]);
-	assert_int_equal(slab_cache_init(&cache[7], "many", 8, 0, SENSITIVE, NULL), 0);
-	assert_int_equal(cache[7].index, 7);
-	while (nr--)
-		slab_cache_destroy(&cache[nr]);
+	for (unsigned int i = 0; i < ARRAY_SIZE(cache); i++) {
+		slab_cache_init(&cache[i], "many", 64, 0, GLOBAL, NULL);
+		object[i] = slab_alloc(&cache[i]);
+		assert_ptr_equal(slab_cache_of(object[i]), &cache[i]);
+		assert_true(!i || hva_to_hpa(object[i]).v / PAGE_SIZE !=
+					  hva_to_hpa(object[i - 1]).v / PAGE_SIZE);
+	}
+	slab_get_stats(GLOBAL, NULL, &stats);
+	assert_int_equal(stats.slabs, ARRAY_SIZE(cache));
+	assert_int_equal(stats.objects, ARRAY_SIZE(cache));
+	assert_int_equal(stats.bytes, ARRAY_SIZE(cache) * PAGE_SIZE);
+	for (unsigned int i = 0; i < ARRAY_SIZE(cache); i++) {
+		slab_free(&cache[i], object[i]);
+		slab_cache_destroy(&cache[i]);
+	}
+	slab_get_stats(GLOBAL, NULL, &stats);
+	assert_int_equal(stats.slabs, 0);
+	expect_assert_failure(slab_cache_destroy(&cache[0])); /* it has ended already */
 }
 
 static void expect_panic(const char *name, const char *why)
 {
+	assert_non_null(strstr(fake_panic_text, "called from 0x"));
 	assert_non_null(strstr(fake_panic_text, name));
 	assert_non_null(strstr(fake_panic_text, why));
 }
@@ -150,10 +168,11 @@ static void test_misuse(void **state)
 	struct slab_cache cache, other;
 	uint8_t *object, *large, *page, *last;
 	uint64_t on_stack = 0;
+	char address[32];
 
 	(void)state;
-	assert_int_equal(slab_cache_init(&cache, "vcpu", 48, 0, LOCAL, &owners[0]), 0);
-	assert_int_equal(slab_cache_init(&other, "large", 6000, 0, SENSITIVE, NULL), 0);
+	slab_cache_init(&cache, "vcpu", 48, 0, LOCAL, &owners[0]);
+	slab_cache_init(&other, "large", 6000, 0, SENSITIVE, NULL);
 	object = slab_alloc(&cache);
 	last = slab_alloc(&cache);
 	large = slab_alloc(&other);
@@ -178,15 +197,17 @@ static void test_misuse(void **state)
 	expect_assert_failure(slab_free(&cache, object + cache.per_slab * 48));
 	expect_panic("slab vcpu:", "object starts");
 	expect_assert_failure(slab_free(&cache, hpa_to_direct(hva_to_hpa(object))));
-	expect_panic("slab vcpu:", "object starts");
+	expect_panic("slab vcpu:", "wrong alias");
 	expect_assert_failure(slab_free(&cache, &on_stack));
 	expect_panic("slab vcpu:", "not RAM");
 	expect_assert_failure(slab_cache_destroy(&cache));
-	expect_panic("slab vcpu:", "1 live object");
+	expect_panic("slab vcpu:", "1 live object:");
+	snprintf(address, sizeof(address), "%p", (void *)object);
+	assert_non_null(strstr(fake_panic_text, address)); /* which it is */
 	/* The pages of a slab are not the page allocator's to free. */
 	expect_assert_failure(page_free(hpa_to_direct(hva_to_hpa(large)), other.order));
 
-	assert_int_equal(cache.nr_objects, 1);
+	assert_int_equal(slab_cache_live(&cache), 1);
 	slab_free(&cache, object);
 	slab_free(&other, large);
 	page_free(page, 3);
@@ -200,7 +221,7 @@ static void test_cache_of(void **state)
 	struct slab_cache cache;
 	uint8_t *object, *page = page_alloc(1, SENSITIVE, NULL);
 
-	assert_int_equal(slab_cache_init(&cache, "of", 5000, 0, GLOBAL, NULL), 0);
+	slab_cache_init(&cache, "of", 5000, 0, GLOBAL, NULL);
 	object = slab_alloc(&cache);
 	assert_ptr_equal(slab_cache_of(object), &cache);
 	assert_ptr_equal(slab_cache_of(object + 4999), &cache);
@@ -223,8 +244,9 @@ static void test_empty_slabs(void **state)
 	void *object[100];
 
 	(void)state;
-	assert_int_equal(slab_cache_init(&cache, "empty", 1000, 0, SENSITIVE, NULL), 0);
-	slab_free(&cache, slab_alloc(&cache));
+	slab_cache_init(&cache, "empty", 1000, 0, SENSITIVE, NULL);
+	for (unsigned int i = 0; i < 20; i++)
+		slab_free(&cache, slab_alloc(&cache)); /* enough for it to get a per-CPU part */
 	buddy_fail_after(1);
 	for (unsigned int i = 0; i < 100; i++) {
 		object[0] = slab_alloc(&cache);
@@ -236,8 +258,48 @@ static void test_empty_slabs(void **state)
 		object[i] = slab_alloc(&cache);
 	for (unsigned int i = 0; i < ARRAY_SIZE(object); i++)
 		slab_free(&cache, object[i]);
-	assert_int_equal(cache.nr_slabs, 1);
-	assert_int_equal(memory_used(), 1UL << cache.order);
+	/* The one in use, one that stays, and that of the object freed last of its slab. */
+	assert_in_range(cache.nr_slabs, 1, 3);
+	slab_trim(SENSITIVE, NULL);
+	assert_int_equal(cache.nr_empty, 0);
+	slab_cache_destroy(&cache);
+}
+
+static uint64_t conversions(void)
+{
+	struct buddy_stats s;
+
+	buddy_get_stats(&s);
+	return s.conversions;
+}
+
+/* Going up and down in the same waves for ever stops to ask for pages; a lasting low gives back. */
+static void test_hysteresis(void **state)
+{
+	static void *object[500];
+	uint64_t before = conversions();
+	struct slab_cache cache;
+
+	(void)state;
+	slab_cache_init(&cache, "wave", 2000, 0, SENSITIVE, NULL);
+	for (unsigned int wave = 0; wave < 300; wave++) {
+		unsigned int nr = wave < 100 ? ARRAY_SIZE(object) : 60;
+
+		if (wave == 50)
+			buddy_fail_after(1); /* from here to 100 nobody may ask */
+		for (unsigned int i = 0; i < nr; i++) {
+			object[i] = slab_alloc(&cache);
+			assert_non_null(object[i]);
+		}
+		for (unsigned int i = 0; i < nr; i++)
+			slab_free(&cache, object[i]);
+		if (wave == 99) {
+			assert_true(cache.nr_slabs * cache.per_slab >= ARRAY_SIZE(object));
+			buddy_fail_after(0);
+		}
+	}
+	assert_true(cache.nr_slabs * cache.per_slab < 2 * 60); /* of 500 */
+	assert_int_equal(conversions(), before);
 	slab_cache_destroy(&cache);
 }
 
@@ -245,10 +307,10 @@ static void test_empty_slabs(void **state)
 static void test_no_memory(void **state)
 {
 	struct slab_cache cache;
-	void *object[20];
+	void *object[200];
 
 	(void)state;
-	assert_int_equal(slab_cache_init(&cache, "poor", 3000, 0, LOCAL, &owners[1]), 0);
+	slab_cache_init(&cache, "poor", 3000, 0, LOCAL, &owners[1]);
 	for (unsigned int i = 0; i < ARRAY_SIZE(object); i++) {
 		uint64_t slabs = cache.nr_slabs;
 
@@ -259,10 +321,79 @@ static void test_no_memory(void **state)
 		if (object[i])
 			continue;
 		assert_int_equal(cache.nr_slabs, slabs);
-		assert_int_equal(cache.nr_objects, i);
+		assert_int_equal(slab_cache_live(&cache), i);
 		object[i] = slab_alloc(&cache);
 		assert_non_null(object[i]);
 	}
+	for (unsigned int i = 0; i < ARRAY_SIZE(object); i++)
+		slab_free(&cache, object[i]);
+	slab_cache_destroy(&cache);
+}
+
+/* Out of memory, a cache takes what its sisters keep for later. */
+static void test_trim(void **state)
+{
+	struct slab_cache rich, poor;
+	void *object[64];
+
+	(void)state;
+	slab_cache_init(&rich, "rich", 4096, 0, GLOBAL, NULL);
+	slab_cache_init(&poor, "poor", 4096, 0, GLOBAL, NULL);
+	for (unsigned int i = 0; i < ARRAY_SIZE(object); i++)
+		object[i] = slab_alloc(&rich);
+	for (unsigned int i = 0; i < ARRAY_SIZE(object); i++)
+		slab_free(&rich, object[i]);
+	assert_true(rich.nr_empty > 0);
+	buddy_fail_after(1);
+	object[0] = slab_alloc(&poor);
+	buddy_fail_after(0);
+	assert_non_null(object[0]);
+	assert_int_equal(rich.nr_empty, 0);
+	slab_free(&poor, object[0]);
+	slab_cache_destroy(&rich);
+	slab_cache_destroy(&poor);
+}
+
+static void alloc_many(struct slab_cache *cache)
+{
+	for (unsigned int i = 0; i < 100; i++)
+		assert_non_null(slab_alloc(cache));
+}
+
+static void expect_bad_free(struct slab_cache *cache, void *object)
+{
+	expect_assert_failure(slab_free(cache, object));
+	expect_panic(cache->name, "free of");
+}
+
+/* A head that something wrote over is found, whatever of it that was. */
+static void test_corrupted(void **state)
+{
+	struct slab_cache cache;
+	uint64_t *object[3], saved;
+	struct slab *slab;
+
+	(void)state;
+	slab_cache_init(&cache, "hurt", 2000, 0, GLOBAL, NULL);
+	for (unsigned int i = 0; i < ARRAY_SIZE(object); i++)
+		object[i] = slab_alloc(&cache);
+	slab = cache.shared.slab; /* that of object[2] */
+	for (unsigned int bit = 0; bit < 64; bit++) {
+		slab->tag ^= BIT(bit);
+		expect_bad_free(&cache, object[2]);
+		slab->tag ^= BIT(bit);
+	}
+	saved = slab->words[0].free;
+	slab->words[0].free = slab_word_none(&cache, 0);
+	slab->words[0].remote = BIT(63); /* free twice */
+	expect_assert_failure(alloc_many(&cache));
+	assert_non_null(strstr(fake_panic_text, "slab hurt: the free map"));
+	slab->words[0].remote = 0;
+	slab->tag++; /* where the list leads there is no slab */
+	expect_assert_failure(alloc_many(&cache));
+	assert_non_null(strstr(fake_panic_text, "slab hurt: a list is corrupted"));
+	slab->tag--;
+	slab->words[0].free = saved;
 	for (unsigned int i = 0; i < ARRAY_SIZE(object); i++)
 		slab_free(&cache, object[i]);
 	slab_cache_destroy(&cache);
@@ -282,17 +413,15 @@ static void test_random_walk(void **state)
 	(void)state;
 	seed_start(0x736c6162);
 	for (unsigned int c = 0; c < CACHES; c++)
-		assert_int_equal(slab_cache_init(&cache[c], "walk", sizes[c], 8,
-						 c % 2 ? GLOBAL : LOCAL,
-						 c % 2 ? NULL : &owners[c / 2 % 2]),
-				 0);
+		slab_cache_init(&cache[c], "walk", sizes[c], 8, c % 2 ? GLOBAL : LOCAL,
+				c % 2 ? NULL : &owners[c / 2 % 2]);
 	for (unsigned int step = 0; step < 60000; step++) {
 		unsigned int c = (unsigned int)seed_below(CACHES);
 		unsigned int i = (unsigned int)seed_below(LIVE);
 		uint8_t mark = (uint8_t)(c * 40 + i % 40 + 1), *o = object[c][i];
 
 		if (!o) {
-			object[c][i] = o = slab_alloc(&cache[c]);
+			object[c][i] = o = slab_zalloc(&cache[c]);
 			assert_true(o && is_zero(o, sizes[c]));
 			memset(o, mark, sizes[c]);
 			assert_ptr_equal(slab_cache_of(o), &cache[c]);
@@ -304,12 +433,12 @@ static void test_random_walk(void **state)
 			slab_free(&cache[c], o);
 			nr[c]--;
 		}
-		assert_int_equal(cache[c].nr_objects, nr[c]);
+		assert_true(step % 16 || slab_cache_live(&cache[c]) == nr[c]);
 	}
 	for (unsigned int c = 0; c < CACHES; c++) {
 		for (unsigned int i = 0; i < LIVE; i++)
 			slab_free(&cache[c], object[c][i]);
-		assert_int_equal(cache[c].nr_slabs, 1);
+		assert_int_equal(slab_cache_live(&cache[c]), 0);
 		slab_cache_destroy(&cache[c]);
 	}
 }
@@ -324,6 +453,9 @@ int main(void)
 		cmocka_unit_test_teardown(test_misuse, check_all_returned),
 		cmocka_unit_test_teardown(test_cache_of, check_all_returned),
 		cmocka_unit_test_teardown(test_empty_slabs, check_all_returned),
+		cmocka_unit_test_teardown(test_hysteresis, check_all_returned),
+		cmocka_unit_test_teardown(test_trim, check_all_returned),
+		cmocka_unit_test_teardown(test_corrupted, check_all_returned),
 		cmocka_unit_test_teardown(test_no_memory, check_all_returned),
 		cmocka_unit_test_teardown(test_random_walk, check_all_returned),
 	};

@@ -12,6 +12,7 @@
 #include "lib/assert.h"
 #include "lib/errno.h"
 #include "mm/ptable.h"
+#include "mm/kmalloc.h"
 #include "mm/vmalloc.h"
 #include "vmm/cpuid.h"
 #include "vmm/guestmem.h"
@@ -258,6 +259,10 @@ static int setup(void **state)
 	int err = memory_setup(state);
 
 	ptable_use_buddy();
+	kmalloc_init();
+	/* Until its cache has all that it keeps for good. */
+	for (int i = 0; i < 100; i++)
+		kfree(kzalloc(sizeof(struct mem_owner), GLOBAL, NULL));
 	return err;
 }
 

@@ -59,7 +59,7 @@ UNIT_TESTS += quarantine
 test_quarantine_SRCS := $(test_buddy_SRCS)
 
 UNIT_TESTS += slab
-test_slab_SRCS := mm/slab.c mm/memmap.c $(test_buddy_SRCS)
+test_slab_SRCS := mm/slab.c mm/slab_run.c mm/memmap.c $(test_buddy_SRCS)
 
 UNIT_TESTS += vmalloc
 test_vmalloc_SRCS := mm/vmarea.c unittests/fake/hostmap.c $(test_buddy_SRCS)
@@ -105,7 +105,7 @@ test_ptable_walk_SRCS := $(test_ptable_SRCS)
 
 # asi/switch.c is included by these three themselves, with a point for an NMI before each access.
 UNIT_TESTS += asi_switch
-test_asi_switch_SRCS := asi/domain.c asi/map.c mm/ptable.c $(BUDDY_SRCS) mm/memmap.c mm/slab.c \
+test_asi_switch_SRCS := asi/domain.c asi/map.c mm/ptable.c $(BUDDY_SRCS) mm/memmap.c mm/slab.c mm/slab_run.c \
 	unittests/fake/cpu.c unittests/fake/ram.c unittests/fake/machine.c unittests/fake/mmu.c
 
 UNIT_TESTS += asi_tlb
@@ -123,6 +123,16 @@ test_asi_map_SRCS := asi/audit.c asi/switch.c lib/log.c lib/fmt.c $(test_asi_swi
 UNIT_TESTS += asi_audit
 test_asi_audit_SRCS := $(test_asi_map_SRCS)
 
+UNIT_TESTS += slab_cpus
+test_slab_cpus_SRCS := $(test_slab_SRCS)
+
+UNIT_TESTS += slab_debug
+test_slab_debug_SRCS := $(test_slab_SRCS)
+test_slab_debug_CFLAGS := -DDEBUG=1
+
+UNIT_TESTS += kmalloc
+test_kmalloc_SRCS := mm/kmalloc.c $(test_slab_SRCS)
+
 UNIT_TESTS += exit_hypercall
 test_exit_hypercall_SRCS := $(FAKE_VCPU_SRCS) vmm/exit_hypercall.c
 
@@ -134,7 +144,7 @@ test_vmx_SRCS := arch/x86/vmx.c arch/x86/vmxctls.c unittests/fake/vmxcpu.c unitt
 
 UNIT_TESTS += vm
 test_vm_SRCS := vmm/vm.c vmm/vcpu.c vmm/ept.c vmm/inject.c vmm/loader.c vmm/multiboot.c \
-	vmm/image_place.c vmm/mbi.c mm/ptable.c mm/memmap.c lib/log.c lib/fmt.c $(test_buddy_SRCS)
+	vmm/image_place.c vmm/mbi.c mm/ptable.c lib/log.c lib/fmt.c $(test_kmalloc_SRCS)
 
 UNIT_TESTS += ptable_exact
 test_ptable_exact_SRCS := $(test_ptable_SRCS)
@@ -158,13 +168,13 @@ UNIT_TESTS += hostmap
 test_hostmap_SRCS := mm/ptable.c mm/percpu.c unittests/fake/mmu.c $(test_buddy_SRCS)
 
 # All allocators together. Threads with real locks, under ThreadSanitizer (make tsan):
-thread_mm_SRCS := $(BUDDY_SRCS) mm/slab.c mm/vmarea.c mm/vmalloc.c mm/memmap.c unittests/host/cpu.c unittests/host/ram.c \
+thread_mm_SRCS := $(BUDDY_SRCS) mm/slab.c mm/slab_run.c mm/vmarea.c mm/vmalloc.c mm/memmap.c unittests/host/cpu.c unittests/host/ram.c \
 	unittests/host/pageblock.c unittests/host/hostmap.c
 
 # One at a time, with the real restricted tables, under libFuzzer (make fuzz):
 fuzz_mm_SRCS := mm/vmarea.c mm/vmalloc.c unittests/host/hostmap_tables.c $(test_asi_map_SRCS)
 
 # What they cost, beside other allocators (make bench-mm):
-bench_mm_SRCS := $(BUDDY_SRCS) mm/slab.c mm/vmarea.c mm/vmalloc.c mm/memmap.c mm/ptable.c asi/domain.c asi/map.c asi/switch.c \
+bench_mm_SRCS := $(BUDDY_SRCS) mm/slab.c mm/slab_run.c mm/vmarea.c mm/vmalloc.c mm/memmap.c mm/ptable.c asi/domain.c asi/map.c asi/switch.c \
 	unittests/host/cpu.c unittests/host/ram.c unittests/host/hostmap_tables.c unittests/fake/machine.c \
 	unittests/fake/mmu.c

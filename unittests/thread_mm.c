@@ -204,8 +204,7 @@ static void group_begin(struct group *g)
 		mem_owner_init(g->owner, (uint16_t)(g - groups - LOCAL + 1));
 	}
 	for (unsigned int c = 0; c < CACHES; c++)
-		ASSERT(!slab_cache_init(&g->cache[c], "thread", object_size[c], 0, g->class,
-					g->owner));
+		slab_cache_init(&g->cache[c], "thread", object_size[c], 0, g->class, g->owner);
 }
 
 /* Nobody else is inside. */

@@ -9,6 +9,7 @@
 #include "lib/log.h"
 #include "mm/buddy.h"
 #include "mm/page.h"
+#include "mm/kmalloc.h"
 #include "mm/vmalloc.h"
 #include "vmm/cpuid.h"
 #include "vmm/ept.h"
@@ -126,11 +127,12 @@ static void free_ram(struct vm *vm)
 
 static void owner_destroy(struct mem_owner *owner, struct asi *asi)
 {
+	kmalloc_destroy(owner);
 	vmalloc_owner_end(owner); /* its areas: freed, yet kept aside until now */
 	mem_owner_destroy(owner); /* hides the last blocks: while there is still a domain */
 	asi_destroy(asi);
 	id_put(owner->id);
-	page_free(owner, 0);
+	kfree(owner);
 }
 
 /* The owner of all LOCAL memory and its domain, then the VM itself in such memory. */
@@ -143,13 +145,13 @@ static int vm_alloc(const struct vm_options *options, struct vm **out)
 
 	if (!id)
 		return -ENOSPC;
-	owner = page_zalloc(0, GLOBAL, NULL);
+	owner = kzalloc(sizeof(*owner), GLOBAL, NULL);
 	if (!owner) {
 		id_put(id);
 		return -ENOMEM;
 	}
 	mem_owner_init(owner, id);
-	if (!options->asi || !asi_create(owner, &asi))
+	if ((!options->asi || !asi_create(owner, &asi)) && !kmalloc_create(owner))
 		vm = vmalloc(sizeof(*vm), LOCAL, owner);
 	if (!vm) {
 		owner_destroy(owner, asi);

@@ -12,6 +12,7 @@
 #ifndef FAKE_RAM_SIZE /* tests.mk gives some tests more */
 #define FAKE_RAM_SIZE (4 * PAGE_SIZE_1G)
 #endif
+#define RAM_WINDOW_SIZE FAKE_RAM_SIZE
 
 /* unittests/fake/ram.c, there before main() starts. */
 extern uint8_t *fake_ram_direct, *fake_ram_local;

@@ -11,6 +11,7 @@
 #ifndef FAKE_RAM_SIZE
 #define FAKE_RAM_SIZE (1024 * PAGE_SIZE_1G)
 #endif
+#define RAM_WINDOW_SIZE FAKE_RAM_SIZE
 
 #ifdef __SANITIZE_THREAD__ /* gcc: it leaves us the lowest 512 GiB only */
 #define HOST_RAM_DIRECT UL(0x1000000000)

@@ -8,6 +8,8 @@
 #include <stdint.h>
 #include "arch/layout.h"
 
+#define RAM_WINDOW_SIZE PHYS_LIMIT /* of each of the two aliases */
+
 /* The direct-map alias of @hpa: the address of SENSITIVE and GLOBAL memory. */
 static inline void *hpa_to_direct(hpa_t hpa)
 {

@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: MIT */
+/* What lies below the objects: slabs as runs of pages; and what is said of bad use. */
+#include "arch/insn.h"
+#include "lib/assert.h"
+#include "mm/buddy.h"
+#include "mm/memmap.h"
+#include "mm/slab_internal.h"
+
+#define ORDER_MAX 6 /* enough that an object of SLAB_SIZE_MAX wastes an eighth */
+/* Changing slabs takes time: objects up to SMALL get slabs of PER_SLAB_MIN, or of SMALL_ORDER. */
+#define SMALL	     1024
+#define PER_SLAB_MIN 60
+#define SMALL_ORDER  2
+
+#define LINE	 64
+#define SAID_MAX 3 /* objects that a destroyed cache left live */
+
+#define KEEP_BYTES  MiB(2) /* of empty slabs, at most, in one cache */
+#define EPOCH	    64	   /* slabs that became empty: as many, ... */
+#define EPOCH_SLABS 4	   /* ... and each slab as often, so that use may go up and down within */
+
+#define REDZONE	     0xbb
+#define POISON_FREE  0x6b
+#define POISON_ALLOC 0x5a
+
+__nonsensitive uint64_t slab_key;
+
+void slab_seed(uint64_t random)
+{
+	slab_key = random;
+}
+
+/* As many objects as @run bytes hold with a head in front. Returns the bytes used. */
+static uint32_t fit(struct slab_cache *cache, uint32_t run)
+{
+	for (cache->per_slab = run / cache->stride; cache->per_slab; cache->per_slab--) {
+		uint64_t head =
+			sizeof(struct slab) + slab_nr_words(cache) * sizeof(struct slab_word);
+		uint32_t used;
+
+		cache->head_size = (uint32_t)ALIGN_UP(head, cache->align);
+		used = cache->head_size + cache->per_slab * cache->stride;
+		if (used <= run)
+			return used;
+	}
+	return run;
+}
+
+/* The smallest order that wastes at most an eighth and holds some objects. */
+void slab_geometry(struct slab_cache *cache)
+{
+	for (cache->order = 0;; cache->order++) {
+		uint32_t run = (uint32_t)PAGE_SIZE << cache->order, used = fit(cache, run);
+
+		cache->run_mask = run - 1;
+		cache->colours = (run - used) / LINE + 1;
+		if (run - cache->per_slab * cache->stride <= run / 8 &&
+		    (cache->per_slab >= PER_SLAB_MIN || cache->order >= SMALL_ORDER ||
+		     cache->stride > SMALL))
+			break;
+		if (cache->order == ORDER_MAX)
+			break;
+	}
+}
+
+struct slab *slab_create(struct slab_cache *cache)
+{
+	uint8_t *run = page_alloc(cache->order, cache->class, cache->owner);
+	struct page *page;
+	struct slab *slab;
+
+	if (!run)
+		return NULL;
+	page = pfn_to_page(hpa_to_pfn(hva_to_hpa(run)));
+	/* Heads at different offsets in their runs: at one, they would compete for cache lines. */
+	page->slab = (uint32_t)((page_to_pfn(page) >> cache->order) % cache->colours * LINE);
+	slab = (struct slab *)(run + page->slab);
+	slab->owner = NO_CPU;
+	slab->hot = 0;
+	list_init(&slab->link);
+	list_init(&slab->all);
+	for (uint32_t i = 0; i < slab_nr_words(cache); i++)
+		slab->words[i] = (struct slab_word){ .free = ~0UL };
+	for (uint32_t nr = 0; DEBUG && nr < cache->per_slab; nr++) {
+		uint8_t *object = slab_object(cache, slab, nr);
+
+		rep_stosb(object, POISON_FREE, cache->size);
+		rep_stosb(object + cache->size, REDZONE, cache->stride - cache->size);
+	}
+	slab->tag = slab_tag(cache, slab);
+	page->state = PAGE_SLAB;
+	return slab;
+}
+
+static void slab_destroy(struct slab *slab, unsigned int order)
+{
+	struct page *page = page_head(pfn_to_page(hpa_to_pfn(hva_to_hpa(slab))));
+
+	slab->tag = 0;
+	page->slab = 0;
+	page->state = PAGE_USED;
+	page_free(page_hva(page), order);
+}
+
+uint64_t slab_destroy_all(struct list *slabs)
+{
+	uint64_t nr = 0;
+
+	while (!list_empty(slabs)) {
+		struct slab *slab = list_entry(slabs->next, struct slab, link);
+		unsigned int order = slab_tag_cache(slab)->order;
+
+		list_del(&slab->link);
+		slab_destroy(slab, order);
+		nr += 1UL << order;
+	}
+	return nr;
+}
+
+uint64_t slab_live(const struct slab_cache *cache, const struct slab *slab)
+{
+	uint64_t nr = cache->per_slab;
+
+	for (uint32_t i = 0; i < slab_nr_words(cache); i++) {
+		uint64_t bits = __atomic_load_n(&slab->words[i].free, __ATOMIC_RELAXED) |
+				slab->words[i].remote;
+
+		for (bits &= ~slab_word_none(cache, i); bits; bits &= bits - 1)
+			nr--;
+	}
+	return nr - (__atomic_load_n(&slab->hot, __ATOMIC_RELAXED) != 0);
+}
+
+void slab_check(const struct slab_cache *cache, const struct slab *slab)
+{
+	if (slab->tag != slab_tag(cache, slab))
+		panic("slab %s: a list is corrupted: no slab of this cache is at %p", cache->name,
+		      slab);
+	for (uint32_t i = 0; i < slab_nr_words(cache); i++)
+		if ((slab->words[i].free & slab->words[i].remote) ||
+		    ~slab->words[i].free & slab_word_none(cache, i))
+			panic("slab %s: the free map of the slab at %p is corrupted", cache->name,
+			      slab);
+}
+
+void slab_release(struct slab_cache *cache, uint64_t keep, struct list *out)
+{
+	while (cache->nr_empty > keep) {
+		struct slab *slab = list_entry(cache->empty.prev, struct slab, link);
+
+		slab_check(cache, slab);
+		list_del(&slab->all);
+		list_del(&slab->link);
+		list_add(out, &slab->link);
+		cache->nr_slabs--;
+		cache->nr_empty--;
+		cache->nr_released++;
+	}
+	cache->min_empty = MIN(cache->min_empty, cache->nr_empty);
+}
+
+void slab_retire(struct slab_cache *cache, struct slab *slab, struct list *out)
+{
+	__atomic_store_n(&slab->owner, NO_CPU, __ATOMIC_RELAXED);
+	list_del(&slab->link);
+	list_add(&cache->empty, &slab->link);
+	cache->nr_empty++;
+	if (++cache->epoch >= EPOCH + EPOCH_SLABS * cache->nr_slabs) {
+		cache->keep -= MIN(cache->min_empty, cache->keep - 1);
+		cache->min_empty = cache->nr_empty;
+		cache->epoch = 0;
+	}
+	slab_release(cache, cache->keep, out);
+}
+
+void slab_add(struct slab_cache *cache, struct slab *slab)
+{
+	list_add(&cache->slabs, &slab->all);
+	list_add(&cache->empty, &slab->link);
+	cache->nr_slabs++;
+	cache->nr_empty++;
+	if (cache->nr_released) {
+		cache->nr_released--;
+		if (cache->keep < KEEP_BYTES >> (PAGE_SHIFT + cache->order))
+			cache->keep++;
+	}
+}
+
+bool slab_is_empty(const struct slab_cache *cache, const struct slab *slab)
+{
+	for (uint32_t i = 0; i < slab_nr_words(cache); i++)
+		if (~slab->words[i].free)
+			return false;
+	return true;
+}
+
+void slab_check_none_live(const struct slab_cache *cache, const void *caller)
+{
+	const void *object[SAID_MAX] = { NULL };
+	const struct list *p;
+	uint64_t nr = 0;
+
+	list_for_each (p, &cache->slabs) {
+		const struct slab *slab = list_entry(p, struct slab, all);
+
+		for (uint32_t i = 0; i < cache->per_slab; i++) {
+			const struct slab_word *word = &slab->words[i / SLAB_WORD_BITS];
+
+			void *at = slab_object(cache, slab, i);
+
+			if ((word->free | word->remote) & BIT(i % SLAB_WORD_BITS) ||
+			    slab_offset(slab, at) == slab->hot)
+				continue;
+			if (nr++ < SAID_MAX)
+				object[nr - 1] = at;
+		}
+	}
+	if (nr)
+		panic("slab %s: destroyed with %lu live object%s: %p %p %p%s; called from %p",
+		      cache->name, nr, nr == 1 ? "" : "s", object[0], object[1], object[2],
+		      nr > SAID_MAX ? " ..." : "", caller);
+}
+
+struct slab_cache *slab_cache_of(const void *hva)
+{
+	const struct page *page;
+
+	if (!hva_is_ram(hva) || !memmap_is_ram(hva_to_hpa(hva).v, 1))
+		return NULL;
+	page = page_head(pfn_to_page(hpa_to_pfn(hva_to_hpa(hva))));
+	if (page->state != PAGE_SLAB)
+		return NULL;
+	return slab_tag_cache((const struct slab *)((uint64_t)page_hva(page) + page->slab));
+}
+
+void slab_bad_free(const struct slab_cache *cache, const void *object, const void *caller)
+{
+	const char *why = "which is not of this cache";
+	uint64_t nr;
+
+	if (!hva_is_ram(object))
+		why = "which is not RAM";
+	else if (slab_of(cache, object, &nr))
+		why = "which is free: double free";
+	else if (slab_cache_of(object) == cache)
+		why = (uint64_t)object - cache->window < RAM_WINDOW_SIZE
+			      ? "which is not where an object starts"
+			      : "which is the wrong alias";
+	panic("slab %s: free of %p, %s; called from %p", cache->name, object, why, caller);
+}
+
+static bool is_filled(const uint8_t *p, uint8_t byte, uint64_t len)
+{
+	while (len && *p == byte) {
+		p++;
+		len--;
+	}
+	return len == 0;
+}
+
+static void check_redzone(const struct slab_cache *cache, const uint8_t *object, const void *caller)
+{
+	if (!is_filled(object + cache->size, REDZONE, cache->stride - cache->size))
+		panic("slab %s: overflow: what follows %p is overwritten; called from %p",
+		      cache->name, object, caller);
+}
+
+void slab_debug_alloc(const struct slab_cache *cache, uint8_t *object, const void *caller)
+{
+	check_redzone(cache, object, caller);
+	if (!is_filled(object, POISON_FREE, cache->size))
+		panic("slab %s: use after free: %p was written while free; called from %p",
+		      cache->name, object, caller);
+	rep_stosb(object, POISON_ALLOC, cache->size);
+}
+
+void slab_debug_free(const struct slab_cache *cache, uint8_t *object, const void *caller)
+{
+	check_redzone(cache, object, caller);
+	rep_stosb(object, POISON_FREE, cache->size);
+}

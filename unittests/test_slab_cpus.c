@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: MIT */
+/* mm/slab.c on several CPUs: the test plays them in turn. Each test ends with no page in use. */
+#include <string.h>
+#include "unittests/memory.h"
+#include "arch/percpu.h"
+#include "lib/assert.h"
+#include "mm/memmap.h"
+#include "mm/slab_internal.h"
+#include "unittests/seed.h"
+
+static struct mem_owner owner;
+
+static int setup(void **state)
+{
+	mem_owner_init(&owner, 1);
+	assert_int_equal(memmap_add(MiB(1), MiB(64)), 0);
+	return memory_setup(state);
+}
+
+static int check_all_returned(void **state)
+{
+	(void)state;
+	cpu_number = 0;
+	mem_owner_destroy(&owner);
+	return memory_used() ? -1 : 0;
+}
+
+/* A cache that has its per-CPU part, and no object. */
+static void start(struct slab_cache *cache, size_t size)
+{
+	void *object[32];
+
+	slab_cache_init(cache, "cpus", size, 0, LOCAL, &owner);
+	for (unsigned int i = 0; i < ARRAY_SIZE(object); i++)
+		object[i] = slab_alloc(cache);
+	for (unsigned int i = 0; i < ARRAY_SIZE(object); i++)
+		slab_free(cache, object[i]);
+	assert_int_equal(pfn_to_pageblock(hva_to_hpa(cache->cpus).v / PAGE_SIZE)->class, LOCAL);
+}
+
+/* The per-CPU part lies in memory of the cache's class; without memory for it, all works. */
+static void test_without_cpus(void **state)
+{
+	struct slab_cache cache;
+	void *object[200], *none;
+
+	(void)state;
+	slab_cache_init(&cache, "cpus", 1000, 0, LOCAL, &owner);
+	none = cache.cpus;
+	object[0] = slab_alloc(&cache);
+	for (unsigned int round = 0; round < 40; round++) {
+		buddy_fail_after(1); /* what is asked for here is not a slab */
+		slab_free(&cache, object[0]);
+		buddy_fail_after(1);
+		object[0] = slab_alloc(&cache);
+		assert_non_null(object[0]);
+	}
+	assert_ptr_equal(cache.cpus, none);
+	buddy_fail_after(0);
+	for (unsigned int i = 1; i < ARRAY_SIZE(object); i++)
+		object[i] = slab_alloc(&cache);
+	assert_ptr_not_equal(cache.cpus, none);
+	assert_true(hva_is_local(cache.cpus));
+	assert_int_equal(slab_cache_live(&cache), ARRAY_SIZE(object));
+	for (unsigned int i = 0; i < ARRAY_SIZE(object); i++) {
+		cpu_number = i % CPUS_MAX;
+		slab_free(&cache, object[i]);
+	}
+	assert_int_equal(slab_cache_live(&cache), 0);
+	slab_cache_destroy(&cache);
+}
+
+/* In the fast path no lock is taken: here they are all held by somebody else. */
+static void test_no_lock(void **state)
+{
+	struct slab_cache cache;
+	void *object[8];
+	uint64_t flags;
+
+	(void)state;
+	start(&cache, 64);
+	cpu_number = 3;
+	slab_free(&cache, slab_alloc(&cache));
+	flags = spin_lock(&cache.lock);
+	for (unsigned int round = 0; round < 1000; round++) {
+		unsigned int nr = 1 + round % ARRAY_SIZE(object);
+
+		for (unsigned int i = 0; i < nr; i++)
+			object[i] = slab_alloc(&cache);
+		for (unsigned int i = 0; i < nr; i++)
+			slab_free(&cache, object[i]);
+	}
+	spin_unlock(&cache.lock, flags);
+	slab_cache_destroy(&cache);
+}
+
+static void expect_double_free(struct slab_cache *cache, void *object)
+{
+	expect_assert_failure(slab_free(cache, object));
+	assert_non_null(strstr(fake_panic_text, "slab cpus:"));
+	assert_non_null(strstr(fake_panic_text, "double free"));
+}
+
+/* A second free is seen on every CPU, wherever the object went with the first. */
+static void test_double_free(void **state)
+{
+	struct slab_cache cache;
+	void *object[300];
+
+	(void)state;
+	start(&cache, 128);
+	for (uint32_t first = 0; first < 3; first++) {
+		for (uint32_t second = 0; second < 3; second++) {
+			cpu_number = 0;
+			for (unsigned int i = 0; i < ARRAY_SIZE(object); i++)
+				object[i] = slab_alloc(&cache);
+			cpu_number = first;
+			for (unsigned int i = 0; i < ARRAY_SIZE(object); i += 2) {
+				slab_free(&cache, object[i]);
+				cpu_number = second;
+				expect_double_free(&cache, object[i]);
+				cpu_number = first;
+			}
+			cpu_number = second;
+			for (unsigned int i = 0; i < ARRAY_SIZE(object); i += 2)
+				expect_double_free(&cache, object[i]);
+			for (unsigned int i = 1; i < ARRAY_SIZE(object); i += 2)
+				slab_free(&cache, object[i]);
+			assert_int_equal(slab_cache_live(&cache), 0);
+		}
+	}
+	slab_cache_destroy(&cache);
+}
+
+/* One CPU allocates, another frees, for ever: memory stays bounded. */
+static void test_producer(void **state)
+{
+	static void *object[500];
+	struct slab_cache cache;
+	uint64_t most = 0;
+
+	(void)state;
+	start(&cache, 100);
+	for (unsigned int round = 0; round < 200; round++) {
+		cpu_number = 1;
+		for (unsigned int i = 0; i < ARRAY_SIZE(object); i++)
+			object[i] = slab_alloc(&cache);
+		cpu_number = 2;
+		for (unsigned int i = 0; i < ARRAY_SIZE(object); i++)
+			slab_free(&cache, object[i]);
+		if (round == 10)
+			most = cache.nr_slabs;
+	}
+	assert_in_range(cache.nr_slabs, 1, most + 2);
+	assert_int_equal(slab_cache_live(&cache), 0);
+	slab_cache_destroy(&cache);
+}
+
+#define CPUS 5
+#define LIVE 700
+
+/* A random walk over CPUs: no object is handed out twice, contents stay, counts are right. */
+static void walk(size_t size)
+{
+	static uint8_t *object[LIVE];
+	struct slab_cache cache;
+	uint64_t nr = 0;
+
+	start(&cache, size);
+	for (unsigned int step = 0; step < 40000; step++) {
+		unsigned int i = (unsigned int)seed_below(step / 8000 % 2 ? LIVE / 8 : LIVE);
+		uint8_t mark = (uint8_t)(i % 251 + 1), *o = object[i];
+
+		cpu_number = (uint32_t)seed_below(CPUS) * 15;
+		if (!o) {
+			object[i] = o = slab_alloc(&cache);
+			memset(o, mark, size);
+			nr++;
+		} else {
+			assert_int_equal(o[0], mark);
+			assert_memory_equal(o, o + 1, size - 1);
+			object[i] = NULL;
+			slab_free(&cache, o);
+			nr--;
+		}
+		if (step % 64 == 0)
+			assert_int_equal(slab_cache_live(&cache), nr);
+	}
+	for (unsigned int i = 0; i < LIVE; i++) {
+		slab_free(&cache, object[i]);
+		object[i] = NULL;
+	}
+	slab_cache_destroy(&cache);
+}
+
+static void test_random_walk(void **state)
+{
+	(void)state;
+	seed_start(0x63707573);
+	walk(16);
+	walk(72);
+	walk(1024);
+	walk(5000);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_teardown(test_without_cpus, check_all_returned),
+		cmocka_unit_test_teardown(test_no_lock, check_all_returned),
+		cmocka_unit_test_teardown(test_double_free, check_all_returned),
+		cmocka_unit_test_teardown(test_producer, check_all_returned),
+		cmocka_unit_test_teardown(test_random_walk, check_all_returned),
+	};
+
+	return cmocka_run_group_tests(tests, setup, NULL);
+}
