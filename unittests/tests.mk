@@ -49,7 +49,7 @@ test_buddy_walk_SRCS := $(test_buddy_SRCS)
 
 UNIT_TESTS += buddy_large
 test_buddy_large_SRCS := $(test_buddy_SRCS)
-test_buddy_large_LIBS := -DFAKE_RAM_SIZE=0x80000000000
+test_buddy_large_CFLAGS := -DFAKE_RAM_SIZE=0x80000000000
 
 UNIT_TESTS += pcp
 test_pcp_SRCS := $(test_buddy_SRCS)
@@ -178,3 +178,7 @@ fuzz_mm_SRCS := mm/vmarea.c mm/vmalloc.c unittests/host/hostmap_tables.c $(test_
 bench_mm_SRCS := $(BUDDY_SRCS) mm/slab.c mm/slab_run.c mm/vmarea.c mm/vmalloc.c mm/memmap.c mm/ptable.c asi/domain.c asi/map.c asi/switch.c \
 	unittests/host/cpu.c unittests/host/ram.c unittests/host/hostmap_tables.c unittests/fake/machine.c \
 	unittests/fake/mmu.c
+
+# mm/metadata.c and mm/memmap.c are included here.
+UNIT_TESTS += metadata
+test_metadata_SRCS := mm/ptable.c $(test_buddy_SRCS)

@@ -10,7 +10,7 @@ import tree
 
 INCLUDES = ["-Iunittests/fake", "-Iarch/x86/include", "-I."]
 COMMON = ["-std=gnu11", "-g", "-w", "-MMD", "-MP"]
-LIST = "list-tests:;@$(foreach t,$(UNIT_TESTS),echo '$t|$(test_$t_SRCS)|$(test_$t_LIBS)';)"
+LIST = "list-tests:;@$(foreach t,$(UNIT_TESTS),echo '$t|$(test_$t_SRCS)|$(test_$t_LIBS)|$(test_$t_CFLAGS)';)"
 
 
 class BuildFailed(Exception):
@@ -20,18 +20,19 @@ class BuildFailed(Exception):
 class UnitTest:
     """One program of unittests/tests.mk."""
 
-    def __init__(self, name, sources, libs):
+    def __init__(self, name, sources, libs, flags):
         self.name = name
         # A set of sources, as make's $^ is: a file that is listed twice is linked once.
         self.sources = list(dict.fromkeys([f"unittests/test_{name}.c", *sources.split()]))
         self.libs = libs.split()
+        self.flags = flags.split()
 
 
 def unit_tests():
     """Name -> UnitTest, as the Makefile has them."""
     said = subprocess.run(["make", "-s", "--no-print-directory", f"--eval={LIST}", "list-tests"], cwd=tree.ROOT,
                           text=True, stdout=subprocess.PIPE, check=True).stdout
-    tests = [UnitTest(*line.split("|")) for line in said.splitlines() if line.count("|") == 2]
+    tests = [UnitTest(*line.split("|")) for line in said.splitlines() if line.count("|") == 3]
     return {test.name: test for test in tests}
 
 
@@ -50,39 +51,40 @@ class Build:
         self.lock = threading.Lock()
         self.locks = {}
 
-    def depends(self, source):
+    def depends(self, source, test):
         """The files that @source's object was made of."""
-        with open(self.path(source) + ".d", encoding="utf-8") as file:
+        with open(self.path(source, test) + ".d", encoding="utf-8") as file:
             words = file.read().replace("\\\n", " ").split()
         return {os.path.normpath(word.rstrip(":")) for word in words}
 
-    def path(self, source):
-        return os.path.join(self.folder, "obj", source + ".o")
+    def path(self, source, test):
+        """A test with flags of its own shares no object with the others."""
+        return os.path.join(self.folder, f"obj-{test.name}" if test.flags else "obj", source + ".o")
 
-    def object(self, source):
-        if self.base and not self.base.depends(source).intersection(self.changed):
-            return self.base.path(source)
-        path = self.path(source)
+    def object(self, source, test):
+        if self.base and not self.base.depends(source, test).intersection(self.changed):
+            return self.base.path(source, test)
+        path = self.path(source, test)
         with self.lock:
-            lock = self.locks.setdefault(source, threading.Lock())
+            lock = self.locks.setdefault(path, threading.Lock())
         with lock:
             if not os.path.exists(path):
-                self.compile(source, path)
+                self.compile(source, path, test)
         return path
 
-    def compile(self, source, path):
+    def compile(self, source, path, test):
         os.makedirs(os.path.dirname(path), exist_ok=True)
         first = [f"-I{self.overlay}"] if self.overlay else []
         if source in self.changed:
             source = os.path.join(self.overlay, source)
         log = path + ".log"
-        if run(["gcc", *COMMON, *self.flags, *first, *INCLUDES, "-MF", path + ".d", "-c", "-o", path, source], log=log):
+        if run(["gcc", *COMMON, *self.flags, *test.flags, *first, *INCLUDES, "-MF", path + ".d", "-c", "-o", path, source], log=log):
             with open(log, encoding="utf-8") as file:
                 raise BuildFailed(file.read())
 
     def program(self, test):
         """Path of @test's program."""
-        objects = [self.object(source) for source in test.sources]
+        objects = [self.object(source, test) for source in test.sources]
         path = os.path.join(self.folder, f"test_{test.name}")
         log = path + ".log"
         if run(["gcc", *self.flags, "-o", path, *objects, "-lcmocka", *test.libs], log=log):
