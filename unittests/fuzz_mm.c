@@ -241,6 +241,11 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	(void)argv;
 	fake_machine_setup(NULL);
 	fake_irqs_on = false;
+	/* Until the cache of domains has all that it keeps for good. */
+	for (int i = 0; i < 100; i++) {
+		vm_begin(0);
+		vm_end(0);
+	}
 	return 0;
 }
 
@@ -250,6 +255,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	for (unsigned int whose = 0; whose < LOCAL; whose++)
 		caches_init(whose);
+	slab_trim(GLOBAL, NULL);
 	used = memory_used();
 	for (size_t i = 0; i + 3 <= size; i += 3) {
 		step(data[i], data[i + 1], data[i + 2]);
@@ -266,6 +272,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			end(&things[i]);
 	for (unsigned int whose = 0; whose < LOCAL; whose++)
 		caches_destroy(whose);
+	vmalloc_flush();
+	slab_trim(GLOBAL, NULL);
 	check_domains();
 	/* Tables of vmalloc ranges stay for good, once made; everything else is back. */
 	ASSERT(memory_used() - used == hostmap_ptable()->nr_tables - tables);
