@@ -4,20 +4,28 @@
 #include "lib/log.h"
 #include "mm/buddy.h"
 #include "mm/hostmap.h"
+#include "mm/slab.h"
+#include "mm/vmalloc.h"
 #include "vmm/report.h"
 
 /* Fields that every record has; @more is what only this kind has. */
 static void report_pool(const char *what, const char *more, enum mem_class class,
 			struct mem_owner *owner)
 {
+	struct vmalloc_stats areas;
+	struct slab_stats slabs;
 	struct mem_stats s;
 
 	mem_get_stats(class, owner, &s);
+	slab_get_stats(class, owner, &slabs);
+	vmalloc_get_stats(class, owner, &areas);
 	log_info("@mem {\"class\":\"%s\",\"pages\":%lu,\"blocks\":%lu,\"free\":%lu,"
 		 "\"cached\":%lu,\"quarantine\":%lu,\"converted_in\":%lu,\"converted_out\":%lu,"
-		 "\"peak\":%lu%s}",
+		 "\"peak\":%lu,\"slab_objects\":%lu,\"slab_bytes\":%lu,\"vmalloc_pages\":%lu,"
+		 "\"vmalloc_lazy\":%lu%s}",
 		 what, s.pages, s.blocks, s.free, s.cached, s.deferred, s.converted_in,
-		 s.converted_out, s.peak, more);
+		 s.converted_out, s.peak, slabs.objects, slabs.bytes, areas.pages, areas.lazy_pages,
+		 more);
 }
 
 void report_mem(void)
