@@ -65,7 +65,7 @@ UNIT_TESTS += vmalloc
 test_vmalloc_SRCS := mm/vmarea.c unittests/fake/hostmap.c $(test_buddy_SRCS)
 
 # Exit handlers, on the fake VMCS of unittests/fake/vmx.c.
-FAKE_VCPU_SRCS := unittests/fake/vmx.c unittests/fake/cpu.c vmm/inject.c vmm/exit_event.c
+FAKE_VCPU_SRCS := unittests/fake/vmx.c vmm/vcpu_regs.c unittests/fake/cpu.c vmm/inject.c vmm/exit_event.c
 
 UNIT_TESTS += inject
 test_inject_SRCS := unittests/fake/vmx.c unittests/fake/cpu.c vmm/inject.c

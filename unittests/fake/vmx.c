@@ -50,31 +50,6 @@ void fake_vcpu_reset(void)
 	vmcs_write(VMCS_GUEST_PAT, PAT_RESET);
 }
 
-uint64_t vcpu_reg(const struct vcpu *v, unsigned int reg)
-{
-	return reg == RSP ? vmcs_read(VMCS_GUEST_RSP) : v->regs[reg];
-}
-
-void vcpu_set_reg(struct vcpu *v, unsigned int reg, uint64_t value)
-{
-	if (reg == RSP)
-		vmcs_write(VMCS_GUEST_RSP, value);
-	else
-		v->regs[reg] = value;
-}
-
-bool vcpu_in_64bit(const struct vcpu *v)
-{
-	(void)v;
-	return (vmcs_read(VMCS_GUEST_CS_AR) & SEG_AR_L) && (vmcs_read(VMCS_GUEST_EFER) & EFER_LMA);
-}
-
-unsigned int vcpu_cpl(const struct vcpu *v)
-{
-	(void)v;
-	return (unsigned int)vmcs_read(VMCS_GUEST_SS_AR) >> SEG_AR_DPL_SHIFT & 3;
-}
-
 void vm_stop(struct vm *vm, enum verdict verdict, const char *reason, uint32_t code)
 {
 	if (vm->verdict != VERDICT_NONE)
