@@ -4,7 +4,7 @@
  *
  * Memory is sensitive or nonsensitive; an address space is unrestricted (maps
  * everything) or restricted (maps GLOBAL memory and one owner's LOCAL memory). A
- * domain (struct asi) is one restricted space and its rules; here one per VM.
+ * domain (struct asi) is one restricted space and its rules; its class says whose it is.
  *
  *   asi_enter(d)  from here to asi_relax() is the critical section: the CPU is in
  *                 d's restricted space, interrupts are off, and nothing sensitive
@@ -29,6 +29,7 @@
 #include "arch/insn.h"
 #include "arch/percpu.h"
 #include "arch/regs.h"
+#include "arch/spinlock.h"
 #include "arch/trap.h"
 #include "lib/assert.h"
 #include "mm/class.h"
@@ -36,14 +37,43 @@
 
 struct self_page;
 
-struct asi {
-	struct mem_owner
-		*owner;	  /* of the LOCAL memory this space maps; its id is the domain's number */
-	struct ptable pt; /* the restricted tables */
-	struct self_page *self;
-	bool has_root, shares; /* how far map_create came */
-	uint64_t tlb_gen;      /* new with each unmapping here; no two domains ever have the same */
+/* Whose code runs in a restricted space. The table is read-only: nobody registers, nothing changes. */
+enum asi_class_id {
+	ASI_GUEST_VM, /* any vCPU of a VM: maps all LOCAL memory of the VM */
+	ASI_GUEST_VCPU, /* one vCPU: maps its own LOCAL memory and its VM's, not that of other vCPUs */
+	ASI_IDLE,	/* a CPU that waits: maps GLOBAL memory only */
+	ASI_CLASS_NR
 };
+
+struct asi_class {
+	const char *name;
+	bool runs_guest; /* untrusted code runs in it, so whoever leaves or enters it flushes */
+	bool has_owner;	 /* of LOCAL memory */
+	bool has_parent; /* and that owner has one, a VM's */
+};
+extern const struct asi_class asi_classes[ASI_CLASS_NR];
+
+/* The last unmapping in a domain: who is exactly one generation behind drops only this. */
+struct asi_unmapped {
+	uint64_t since; /* generation before it */
+	uint64_t va, len;
+};
+
+struct asi {
+	const struct asi_class *class;
+	uint32_t id;	       /* what its self page says: its owner's, or ASI_IDLE_ID */
+	uint32_t refs;	       /* the VM, each vCPU that runs in it */
+	bool strict;	       /* an unexpected crossing stops the guest instead of being served */
+	bool has_root, shares; /* how far map_create came */
+	struct mem_owner *owner; /* of the LOCAL memory this space maps, with its parent's */
+	struct ptable pt;	 /* the restricted tables */
+	struct self_page *self;
+	struct spinlock lock; /* guards what follows against other unmappers */
+	uint64_t tlb_gen;     /* new with each unmapping here; no two domains ever have the same */
+	struct asi_unmapped unmapped;
+};
+
+#define ASI_IDLE_ID (OWNER_MAX + 1)
 
 /* Why a crossing happened. */
 enum asi_cause { ASI_BY_FAULT, ASI_BY_CALL, ASI_CAUSE_NR };
@@ -56,19 +86,38 @@ struct asi_stats {
 	uint64_t cr3_flush;	      /* CR3 writes that dropped translations */
 	uint64_t cr3_noflush;	      /* CR3 writes that kept them */
 	uint64_t spurious;	      /* faults that both walks allowed */
-	uint64_t tlb_flushes;	      /* explicit flushes (INVPCID, INVLPG) */
+	uint64_t tlb_flushes;	      /* explicit flushes of a whole PCID */
+	uint64_t tlb_ranges;	      /* of a range, because nothing else was stale */
 };
 
 /* Builds what all domains share. With "asi=off" every asi_create makes no domain. Once, at boot. */
 void asi_init(bool enabled);
 
 /*
- * Makes the domain that maps @owner's LOCAL memory, of which there is none yet: restricted
- * root and local trees. *@out is NULL with ASI off. 0 or -ENOMEM. Unrestricted only.
+ * Makes a domain of @class: restricted root and local trees. It maps @owner's LOCAL memory, of which
+ * there is none yet, and that of @owner's parent (no CPU gets or frees such memory meanwhile); idle has
+ * no owner. *@out has one reference, or is NULL with ASI off. 0 or -ENOMEM. Unrestricted only.
  */
-__must_check int asi_create(struct mem_owner *owner, struct asi **out);
-/* Drops the VM's reference; the domain must be current nowhere. All its memory has been freed. */
-void asi_destroy(struct asi *asi);
+__must_check int asi_create(enum asi_class_id class, struct mem_owner *owner, struct asi **out);
+/* One reference more; returns @asi. */
+struct asi *asi_get(struct asi *asi);
+/*
+ * One less. With the last one the domain ends: it is current nowhere but perhaps here, relaxed, and all
+ * memory of its owner has been freed.
+ */
+void asi_put(struct asi *asi);
+
+/* Whether @asi maps the LOCAL memory of @owner: its own, or its parent's. */
+static inline bool asi_maps_owner(const struct asi *asi, const struct mem_owner *owner)
+{
+	return asi->owner && owner && (asi->owner == owner || asi->owner->parent == owner);
+}
+
+/* Whether untrusted code runs in @asi. */
+static inline bool asi_runs_guest(const struct asi *asi)
+{
+	return asi->class->runs_guest;
+}
 
 /*
  * The state of this CPU. Written by asi/switch.c; asi_enter and asi_relax below do it inline, since
@@ -132,17 +181,19 @@ static inline void asi_check_entry(const struct asi *asi, uint64_t host_cr3)
 	ASSERT(this_cpu(asi_cr3_gen) == asi->tlb_gen);
 }
 
-/* The domain's number as the self page has it; 0 = unrestricted. Asks the MMU. */
+/* The domain's id as the self page has it; 0 = unrestricted. Asks the MMU. */
 uint32_t asi_self(void);
 const struct asi_stats *asi_cpu_stats(void);
 /* Crossings of this CPU so far, all causes: to tell whether an exit stayed restricted. */
 uint64_t asi_crossings(void);
 
 /*
- * After an unmapping in @asi's local part: flushes if this CPU is in it, else at its next entry. What
- * is shared or unrestricted is flushed by tlb_flush_all().
+ * [@va, @va + @len) has been unmapped in @asi, in leaves of 2 MiB: dropped now if this CPU is in it,
+ * else at its next entry. The unrestricted space, which maps it still, is not concerned.
  */
-void asi_flush_local(struct asi *asi);
+void asi_flush_local(struct asi *asi, uint64_t va, uint64_t len);
+/* The same after an unmapping in what all domains share. */
+void asi_flush_global(uint64_t va, uint64_t len);
 
 /*
  * Walks every domain's tables and compares each leaf with the unrestricted tables

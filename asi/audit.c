@@ -26,16 +26,15 @@ static void violation(struct walk_state *s, const struct pt_leaf *leaf, const ch
 			  leaf->va, leaf->entry, what);
 }
 
-/* Whether every 2 MiB block of the leaf has this class and owner. */
-static bool blocks_are(const struct pt_leaf *leaf, enum mem_class class,
-		       const struct mem_owner *owner)
+/* Whether every 2 MiB block of the leaf is of @class, and if LOCAL of an owner whom @asi maps. */
+static bool blocks_are(const struct pt_leaf *leaf, enum mem_class class, const struct asi *asi)
 {
 	for (uint64_t at = 0; at < leaf->size; at += PAGEBLOCK_SIZE) {
 		uint64_t hpa = leaf->hpa.v + at;
 		const struct pageblock *b = pfn_to_pageblock(hpa >> PAGE_SHIFT);
 
 		if (!memmap_is_ram(hpa, MIN(leaf->size, PAGEBLOCK_SIZE)) || b->class != class ||
-		    b->owner != owner)
+		    (class == LOCAL ? !asi_maps_owner(asi, b->owner) : b->owner != NULL))
 			return false;
 	}
 	return true;
@@ -57,29 +56,38 @@ static bool in_region(const struct pt_leaf *leaf, uint64_t base, uint64_t len)
 	return leaf->va >= base && leaf->va - base < len;
 }
 
+/* In the local vmalloc range of one of the owners whom @asi maps; which one the tag says. */
+static bool in_vmalloc_local(const struct asi *asi, const struct pt_leaf *leaf)
+{
+	for (const struct mem_owner *o = asi->owner; o; o = o->parent)
+		if (in_region(leaf, VMALLOC_LOCAL_BASE + o->id * VMALLOC_LOCAL_SIZE,
+			      VMALLOC_LOCAL_SIZE))
+			return true;
+	return false;
+}
+
 /* The rule of the leaf's region; NULL if it is kept. Also sums up the surface. */
 static const char *region_rule(struct walk_state *s, const struct pt_leaf *leaf)
 {
-	const struct mem_owner *owner = s->asi->owner;
 	struct asi_surface *sum = s->surface;
 
 	if (in_region(leaf, DIRECTMAP_BASE, PHYS_LIMIT)) {
 		sum->global += leaf->size;
-		return blocks_are(leaf, GLOBAL, NULL) ? NULL : "a block that is not GLOBAL";
+		return blocks_are(leaf, GLOBAL, s->asi) ? NULL : "a block that is not GLOBAL";
 	}
 	if (in_region(leaf, LOCALMAP_BASE, PHYS_LIMIT)) {
 		sum->local += leaf->size;
-		return blocks_are(leaf, LOCAL, owner) ? NULL : "a block that is not its owner's";
+		return blocks_are(leaf, LOCAL, s->asi) ? NULL : "a block that is not its owner's";
 	}
 	if (in_region(leaf, VMALLOC_GLOBAL_BASE, PML4_SLOT_SIZE)) {
 		sum->vmalloc += leaf->size;
-		return blocks_are(leaf, GLOBAL, NULL) ? NULL : "a vmalloc page that is not GLOBAL";
+		return blocks_are(leaf, GLOBAL, s->asi) ? NULL
+							: "a vmalloc page that is not GLOBAL";
 	}
-	if (in_region(leaf, VMALLOC_LOCAL_BASE + owner->id * VMALLOC_LOCAL_SIZE,
-		      VMALLOC_LOCAL_SIZE)) {
+	if (in_vmalloc_local(s->asi, leaf)) {
 		sum->vmalloc += leaf->size;
-		return blocks_are(leaf, LOCAL, owner) ? NULL
-						      : "a vmalloc page that is not its owner's";
+		return blocks_are(leaf, LOCAL, s->asi) ? NULL
+						       : "a vmalloc page that is not its owner's";
 	}
 	if (in_region(leaf, PAGE_ARRAY_BASE, PML4_SLOT_SIZE)) {
 		if (leaf->rights &
@@ -173,12 +181,12 @@ static bool check_table(hpa_t table, unsigned int level, uint64_t va, void *arg)
 /* Each domain's tables; what it shares is seen with the shared ones, and again with each domain. */
 static void audit_tables(struct asi_audit *audit)
 {
+	const struct asi *asi;
+
 	ptable_for_each_table(hostmap_ptable(), check_table, audit);
 	if (switch_enabled())
 		ptable_for_each_table(&asi_global, check_table, audit);
-	for (unsigned int i = 1; i <= OWNER_MAX; i++)
-		if (asi_by_owner[i])
-			ptable_for_each_table(&asi_by_owner[i]->pt, check_table, audit);
+	for_each_domain(asi) ptable_for_each_table(&asi->pt, check_table, audit);
 }
 
 static void audit_domain(const struct asi *asi, struct asi_audit *audit,
@@ -193,11 +201,10 @@ static void audit_domain(const struct asi *asi, struct asi_audit *audit,
 void asi_audit(struct asi_audit *out)
 {
 	struct asi_surface surface = { 0 };
+	const struct asi *asi;
 
 	*out = (struct asi_audit){ 0 };
-	for (unsigned int i = 1; i <= OWNER_MAX; i++)
-		if (asi_by_owner[i])
-			audit_domain(asi_by_owner[i], out, &surface);
+	for_each_domain(asi) audit_domain(asi, out, &surface);
 	audit_tables(out);
 }
 
@@ -216,9 +223,8 @@ void asi_surface(const struct asi *asi, struct asi_surface *out)
 uint64_t asi_table_pages(void)
 {
 	uint64_t nr = hostmap_ptable()->nr_tables + asi_global.nr_tables;
+	const struct asi *asi;
 
-	for (unsigned int i = 1; i <= OWNER_MAX; i++)
-		if (asi_by_owner[i])
-			nr += asi_by_owner[i]->pt.nr_tables;
+	for_each_domain(asi) nr += asi->pt.nr_tables;
 	return nr;
 }

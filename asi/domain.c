@@ -11,6 +11,28 @@
 /* GLOBAL: asi_enter reads the next domain while in another one; addresses of tables, no secrets. */
 static __nonsensitive struct slab_cache asi_cache;
 
+const struct asi_class asi_classes[ASI_CLASS_NR] = {
+	[ASI_GUEST_VM] = { .name = "vm", .runs_guest = true, .has_owner = true },
+	[ASI_GUEST_VCPU] = { .name = "vcpu",
+			     .runs_guest = true,
+			     .has_owner = true,
+			     .has_parent = true },
+	[ASI_IDLE] = { .name = "idle" },
+};
+
+struct asi *asi_domains[DOMAINS_MAX];
+
+struct asi *domain_next(unsigned int *id)
+{
+	while (*id < DOMAINS_MAX) {
+		struct asi *asi = asi_domains[(*id)++];
+
+		if (asi)
+			return asi;
+	}
+	return NULL;
+}
+
 /* The unrestricted side of the self page says 0 = no domain. */
 static int map_host_self(void)
 {
@@ -35,40 +57,71 @@ void asi_init(bool enabled)
 	slab_cache_init(&asi_cache, "asi", sizeof(struct asi), 64, GLOBAL, NULL);
 }
 
-int asi_create(struct mem_owner *owner, struct asi **out)
+/* The id of a new domain; a wrong class or owner, or a second domain of the owner, is our bug. */
+static uint32_t new_id(enum asi_class_id class, const struct mem_owner *owner)
+{
+	uint32_t id = owner ? owner->id : ASI_IDLE_ID;
+
+	ASSERT(class < ASI_CLASS_NR && asi_classes[class].has_owner == (owner != NULL));
+	ASSERT(!owner || asi_classes[class].has_parent == (owner->parent != NULL));
+	ASSERT(id >= 1 && id < DOMAINS_MAX && !asi_domains[id]);
+	return id;
+}
+
+int asi_create(enum asi_class_id class, struct mem_owner *owner, struct asi **out)
 {
 	struct asi *asi;
+	uint32_t id;
 	int err;
 
 	*out = NULL;
 	if (!switch_enabled())
 		return 0;
-	ASSERT(owner->id >= 1 && owner->id <= OWNER_MAX && !asi_by_owner[owner->id]);
+	id = new_id(class, owner);
 	asi = slab_zalloc(&asi_cache);
 	if (!asi)
 		return -ENOMEM;
+	asi->class = &asi_classes[class];
+	asi->id = id;
+	asi->refs = 1;
 	asi->owner = owner;
-	asi->tlb_gen = switch_next_gen();
+	asi->tlb_gen = asi->unmapped.since = switch_next_gen();
 	err = map_create(asi);
 	if (err) {
 		map_destroy(asi);
 		slab_free(&asi_cache, asi);
 		return err;
 	}
-	asi_by_owner[owner->id] = asi;
+	asi_domains[id] = asi;
 	*out = asi;
 	return 0;
 }
 
-void asi_destroy(struct asi *asi)
+struct asi *asi_get(struct asi *asi)
+{
+	if (asi) {
+		ASSERT(asi->refs);
+		__atomic_fetch_add(&asi->refs, 1, __ATOMIC_RELAXED);
+	}
+	return asi;
+}
+
+static void destroy(struct asi *asi)
+{
+	if (asi_current() == asi)
+		asi_exit();
+	ASSERT(this_cpu(asi_target) != asi && (!asi->owner || asi->owner->pool.nr_pages == 0));
+	switch_forget(asi);
+	asi_domains[asi->id] = NULL;
+	map_destroy(asi);
+	slab_free(&asi_cache, asi);
+}
+
+void asi_put(struct asi *asi)
 {
 	if (!asi)
 		return;
-	if (asi_current() == asi)
-		asi_exit();
-	ASSERT(this_cpu(asi_target) != asi && asi->owner->pool.nr_pages == 0);
-	switch_forget(asi);
-	asi_by_owner[asi->owner->id] = NULL;
-	map_destroy(asi);
-	slab_free(&asi_cache, asi);
+	ASSERT(asi->refs);
+	if (__atomic_sub_fetch(&asi->refs, 1, __ATOMIC_ACQ_REL) == 0)
+		destroy(asi);
 }

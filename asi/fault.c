@@ -93,7 +93,7 @@ bool fault_fixup(const struct trap_frame *f, uint64_t cr2)
 		return true;
 	}
 	log_info("fault in the restricted space of domain %u that leaving it does not serve%s",
-		 asi->owner->id, stuck ? ": no progress" : "");
+		 asi->id, stuck ? ": no progress" : "");
 	print_walk("unrestricted walk", &full);
 	print_walk("restricted walk  ", &restricted);
 	return false;

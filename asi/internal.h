@@ -11,8 +11,13 @@ struct self_page {
 
 /* Tables that every domain shares: direct map of GLOBAL blocks, image. */
 extern struct ptable asi_global;
-/* Domain by owner number, NULL if there is none. */
-extern struct asi *asi_by_owner[OWNER_MAX + 1];
+/* Domains by id, NULL if there is none. */
+#define DOMAINS_MAX (ASI_IDLE_ID + 1)
+extern struct asi *asi_domains[DOMAINS_MAX];
+
+/* The domain with the lowest id of at least *@id; NULL if there is none. Moves *@id behind it. */
+struct asi *domain_next(unsigned int *id);
+#define for_each_domain(asi) for (unsigned int id_ = 0; (asi = domain_next(&id_));)
 
 /* Builds asi_global (map.c). 0 or -ENOMEM. */
 __must_check int map_init(void);

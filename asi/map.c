@@ -4,6 +4,7 @@
  * 2 MiB block into a page directory that exists since boot (GLOBAL) or since the domain was made
  * (LOCAL), so neither can fail or allocate.
  */
+#include "arch/percpu.h"
 #include "asi/internal.h"
 #include "lib/assert.h"
 #include "lib/bitops.h"
@@ -11,10 +12,9 @@
 #include "mm/buddy.h"
 #include "mm/hostmap.h"
 #include "mm/memmap.h"
-#include "mm/quarantine.h"
+#include "mm/page.h"
 
 struct ptable asi_global;
-struct asi *asi_by_owner[OWNER_MAX + 1];
 
 /* Slots that all restricted spaces share with the unrestricted one, tables and all. */
 static const uint64_t host_slots[] = { PAGE_ARRAY_BASE, VMALLOC_GLOBAL_BASE, PERCPU_BASE,
@@ -67,9 +67,9 @@ int map_init(void)
 }
 
 /* The local vmalloc range of one owner is one entry of level 2: shared below it. */
-static uint64_t vmalloc_local(const struct asi *asi)
+static uint64_t vmalloc_local(const struct mem_owner *owner)
 {
-	return VMALLOC_LOCAL_BASE + asi->owner->id * VMALLOC_LOCAL_SIZE;
+	return VMALLOC_LOCAL_BASE + owner->id * VMALLOC_LOCAL_SIZE;
 }
 
 static int map_self(struct asi *asi)
@@ -79,29 +79,57 @@ static int map_self(struct asi *asi)
 	asi->self = page_zalloc(0, SENSITIVE, NULL);
 	if (!asi->self)
 		return -ENOMEM;
-	asi->self->domain = asi->owner->id;
+	asi->self->domain = asi->id;
 	err = ptable_prepare(&asi->pt, SELF_PAGE, PAGE_SIZE, 0);
 	if (!err)
 		ptable_map(&asi->pt, SELF_PAGE, hva_to_hpa(asi->self), PAGE_SIZE, 0, PROT_R);
 	return err;
 }
 
+/* Tables of its own for an owner's memory: the local window, and the way to its local vmalloc range. */
+static int prepare_owner(struct asi *asi, const struct mem_owner *owner)
+{
+	int err = prepare_ram(&asi->pt, LOCALMAP_BASE);
+
+	if (!err) /* the owner's local vmalloc tables live in the unrestricted tree, for good */
+		err = ptable_prepare(hostmap_ptable(), vmalloc_local(owner), VMALLOC_LOCAL_SIZE, 1);
+	if (!err)
+		err = ptable_prepare(&asi->pt, vmalloc_local(owner), 1, 2);
+	return err;
+}
+
+/* The blocks that @owner has already: a vCPU is made when its VM has memory. */
+static void map_blocks(struct asi *asi, const struct mem_owner *owner)
+{
+	const struct memrange *r;
+
+	for (unsigned int i = 0; (r = memmap_ram(i)); i++) {
+		uint64_t hpa = ALIGN_UP(r->start, PAGEBLOCK_SIZE);
+
+		for (; hpa + PAGEBLOCK_SIZE <= r->end; hpa += PAGEBLOCK_SIZE) {
+			const struct pageblock *b = pfn_to_pageblock(hpa >> PAGE_SHIFT);
+
+			if (b->class == LOCAL && b->owner == owner)
+				ptable_map(&asi->pt, LOCALMAP_BASE + hpa, HPA(hpa), PAGEBLOCK_SIZE,
+					   1, PROT_RW);
+		}
+	}
+}
+
+/* @asi's owner, then the parent: those whose LOCAL memory it maps. */
+#define for_each_owner(o, asi) for (struct mem_owner *o = (asi)->owner; o; o = o->parent)
+
 int map_create(struct asi *asi)
 {
 	struct ptable *host = hostmap_ptable();
 	int err = ptable_init(&asi->pt, &pt_host_format, SENSITIVE, NULL);
 
-	ASSERT(asi->owner->pool.nr_pages == 0);
+	ASSERT(!asi->owner || asi->owner->pool.nr_pages == 0);
 	if (err)
 		return err;
 	asi->has_root = true;
-	err = prepare_ram(&asi->pt, LOCALMAP_BASE);
-	if (!err)
-		err = map_self(asi);
-	if (!err) /* the owner's local vmalloc tables live in the unrestricted tree, for good */
-		err = ptable_prepare(host, vmalloc_local(asi), VMALLOC_LOCAL_SIZE, 1);
-	if (!err)
-		err = ptable_prepare(&asi->pt, vmalloc_local(asi), 1, 2);
+	err = map_self(asi);
+	for_each_owner(o, asi) if (!err) err = prepare_owner(asi, o);
 	if (err)
 		return err;
 
@@ -111,7 +139,11 @@ int map_create(struct asi *asi)
 	ptable_share(&asi->pt, IMAGE_BASE, &asi_global, IMAGE_BASE, PT_LEVELS - 1);
 	for (unsigned int i = 0; i < ARRAY_SIZE(host_slots); i++)
 		ptable_share(&asi->pt, host_slots[i], host, host_slots[i], PT_LEVELS - 1);
-	ptable_share(&asi->pt, vmalloc_local(asi), host, vmalloc_local(asi), 2);
+	for_each_owner(o, asi)
+	{
+		ptable_share(&asi->pt, vmalloc_local(o), host, vmalloc_local(o), 2);
+		map_blocks(asi, o);
+	}
 	asi->shares = true;
 	return 0;
 }
@@ -125,7 +157,7 @@ void map_destroy(struct asi *asi)
 		ptable_unshare(&asi->pt, IMAGE_BASE, PT_LEVELS - 1);
 		for (unsigned int i = 0; i < ARRAY_SIZE(host_slots); i++)
 			ptable_unshare(&asi->pt, host_slots[i], PT_LEVELS - 1);
-		ptable_unshare(&asi->pt, vmalloc_local(asi), 2);
+		for_each_owner(o, asi) ptable_unshare(&asi->pt, vmalloc_local(o), 2);
 	}
 	if (asi->has_root)
 		ptable_destroy(&asi->pt);
@@ -133,19 +165,18 @@ void map_destroy(struct asi *asi)
 		page_free(asi->self, 0);
 }
 
-/* The tables that show LOCAL blocks of @owner, NULL if no restricted space does. */
-static struct ptable *local_tables(const struct mem_owner *owner)
+void pageblock_leave_restricted(void)
 {
-	struct asi *asi = asi_by_owner[owner->id];
-
-	return asi ? &asi->pt : NULL;
+	/* In a critical section, or a handler inside one, the fault does it, and the return undoes it. */
+	if (asi_current() && !this_cpu(asi_target) && !this_cpu(trap_depth))
+		asi_exit();
 }
 
 void pageblock_expose(hpa_t first, uint64_t nr_blocks, enum mem_class class,
 		      struct mem_owner *owner)
 {
 	uint64_t len = nr_blocks * PAGEBLOCK_SIZE;
-	struct ptable *local;
+	struct asi *asi;
 
 	ASSERT(class == GLOBAL || (class == LOCAL && owner));
 	if (!switch_enabled())
@@ -154,23 +185,28 @@ void pageblock_expose(hpa_t first, uint64_t nr_blocks, enum mem_class class,
 		ptable_map(&asi_global, DIRECTMAP_BASE + first.v, first, len, 1, PROT_RW);
 		return;
 	}
-	local = local_tables(owner);
-	if (local)
-		ptable_map(local, LOCALMAP_BASE + first.v, first, len, 1, PROT_RW);
+	for_each_domain(asi) if (asi_maps_owner(asi, owner))
+		ptable_map(&asi->pt, LOCALMAP_BASE + first.v, first, len, 1, PROT_RW);
 }
 
 void pageblock_hide(hpa_t first, uint64_t nr_blocks, enum mem_class class, struct mem_owner *owner)
 {
 	uint64_t len = nr_blocks * PAGEBLOCK_SIZE;
+	struct asi *asi;
 
 	ASSERT(class == GLOBAL || (class == LOCAL && owner));
 	if (!switch_enabled())
 		return;
 	if (class == GLOBAL) {
 		ptable_unmap(&asi_global, DIRECTMAP_BASE + first.v, len);
-		tlb_flush_generation();
-	} else if (local_tables(owner)) {
-		ptable_unmap(local_tables(owner), LOCALMAP_BASE + first.v, len);
-		asi_flush_local(asi_by_owner[owner->id]);
+		asi_flush_global(DIRECTMAP_BASE + first.v, len);
+		return;
+	}
+	for_each_domain(asi)
+	{
+		if (!asi_maps_owner(asi, owner))
+			continue;
+		ptable_unmap(&asi->pt, LOCALMAP_BASE + first.v, len);
+		asi_flush_local(asi, LOCALMAP_BASE + first.v, len);
 	}
 }

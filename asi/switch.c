@@ -22,6 +22,9 @@
 /* PCID 0 is the unrestricted space; slot n has PCID n + 1. */
 #define SLOTS 6
 
+/* A longer unmapping is flushed whole: as many INVLPGs would cost more than the misses. */
+#define RANGE_MAX (32 * PAGEBLOCK_SIZE)
+
 struct slot {
 	const struct asi *asi; /* NULL: free */
 	uint64_t gen;	       /* of asi->tlb_gen, when last flushed */
@@ -105,21 +108,48 @@ static uint64_t restricted_cr3(const struct asi *asi, uint32_t slot)
 	return asi->pt.root.v | (tlb_has_pcid() ? slot + 1 : 0);
 }
 
-/* Writes CR3 for @asi, keeping translations if none is stale. */
+/* Whether a slot that has seen generation @seen lacks nothing but the last unmapping, a short one. */
+static bool one_behind(const struct asi *asi, uint64_t seen)
+{
+	return READ_ONCE(asi->unmapped.since) == seen && READ_ONCE(asi->unmapped.len) <= RANGE_MAX;
+}
+
+/*
+ * Drops the last unmapping of @asi from the current PCID. False if that is not all that @seen lacks
+ * of @gen. Another CPU's next unmapping writes @since first and tlb_gen last: a record that
+ * changes while it is read fails one of the tests behind.
+ */
+static bool flush_range(const struct asi *asi, uint64_t seen, uint64_t gen)
+{
+	uint64_t va = READ_ONCE(asi->unmapped.va), len = READ_ONCE(asi->unmapped.len);
+
+	if (!one_behind(asi, seen) || READ_ONCE(asi->tlb_gen) != gen)
+		return false;
+	for (uint64_t at = 0; at < len; at += PAGEBLOCK_SIZE)
+		tlb_flush_page(va + at);
+	this_cpu(asi_stats).tlb_ranges++;
+	return true;
+}
+
+/* Writes CR3 for @asi, keeping what translations are not stale. */
 static void load_restricted(const struct asi *asi)
 {
 	uint32_t slot = slot_find(asi);
 	uint64_t cr3 = restricted_cr3(asi, slot), gen = READ_ONCE(asi->tlb_gen);
+	uint64_t seen = this_cpu(asi_slots[slot]).gen;
+	bool keep = tlb_has_pcid() && (seen == gen || one_behind(asi, seen));
 
-	if (tlb_has_pcid() && this_cpu(asi_slots[slot]).gen == gen) {
-		write_cr3(cr3 | CR3_NOFLUSH);
-		this_cpu(asi_stats).cr3_noflush++;
-	} else {
+	write_cr3(cr3 | (keep ? CR3_NOFLUSH : 0));
+	if (keep && seen != gen && !flush_range(asi, seen, gen)) {
 		write_cr3(cr3);
-		this_cpu(asi_stats).cr3_flush++;
-		/* As read before the flush: perhaps old by now, then we flush once more. */
-		this_cpu(asi_slots[slot]).gen = gen;
+		keep = false;
 	}
+	if (keep)
+		this_cpu(asi_stats).cr3_noflush++;
+	else
+		this_cpu(asi_stats).cr3_flush++;
+	/* As read before the flush: perhaps old by now, then we flush once more. */
+	this_cpu(asi_slots[slot]).gen = gen;
 	this_cpu(asi_cr3) = cr3;
 	this_cpu(asi_cr3_gen) = gen;
 }
@@ -189,22 +219,43 @@ void asi_intr_exit(void)
 	}
 }
 
-void asi_flush_local(struct asi *asi)
+void asi_flush_local(struct asi *asi, uint64_t va, uint64_t len)
 {
-	uint64_t gen = switch_next_gen();
+	uint64_t gen, seen, flags;
 
+	if (!asi)
+		return;
+	flags = spin_lock(&asi->lock);
+	gen = switch_next_gen();
+	WRITE_ONCE(asi->unmapped.since, asi->tlb_gen);
+	barrier();
+	WRITE_ONCE(asi->unmapped.va, va);
+	WRITE_ONCE(asi->unmapped.len, len);
+	barrier();
 	WRITE_ONCE(asi->tlb_gen, gen);
+	spin_unlock(&asi->lock, flags);
 	memory_fence();
 	if (this_cpu(asi_curr) != asi)
 		return; /* its slot is behind: flushed when loaded */
 	for (uint32_t i = 0; i < SLOTS; i++) {
 		if (this_cpu(asi_slots[i]).asi != asi)
 			continue;
-		tlb_flush_pcid(tlb_has_pcid() ? i + 1 : 0);
+		seen = this_cpu(asi_slots[i]).gen;
+		if (!flush_range(asi, seen, gen)) {
+			tlb_flush_pcid(tlb_has_pcid() ? i + 1 : 0);
+			this_cpu(asi_stats).tlb_flushes++;
+		}
 		/* As of before the flush: whoever unmaps meanwhile makes us flush again. */
 		this_cpu(asi_slots[i]).gen = this_cpu(asi_cr3_gen) = gen;
-		this_cpu(asi_stats).tlb_flushes++;
 	}
+}
+
+/* No generation of its own: what is shared counts as unmapped in each domain (decision 0011). */
+void asi_flush_global(uint64_t va, uint64_t len)
+{
+	struct asi *asi;
+
+	for_each_domain(asi) asi_flush_local(asi, va, len);
 }
 
 /* The fence: whoever asks has unmapped before, and must not be told of a time before that. */

@@ -74,7 +74,7 @@ static void critical_section(void)
 	struct asi *asi = NULL;
 
 	mem_owner_init(owner, OWNER_MAX);
-	if (asi_create(owner, &asi) || !asi) {
+	if (asi_create(ASI_GUEST_VM, owner, &asi) || !asi) {
 		log_error("crash=critical needs asi=on");
 		return;
 	}

@@ -34,7 +34,7 @@ static unsigned int collect_modules(const struct boot_info *info, uint32_t first
 	return n;
 }
 
-static void create_one(const struct boot_info *info, uint32_t i)
+static void create_one(const struct boot_info *info, uint32_t i, enum vm_asi asi)
 {
 	static struct vm_module modules[BOOTINFO_MODULES_MAX];
 	const struct boot_module *m = &info->modules[i];
@@ -46,6 +46,8 @@ static void create_one(const struct boot_info *info, uint32_t i)
 		nr_refused++;
 		return;
 	}
+	if (options.asi == VM_ASI_DEFAULT)
+		options.asi = asi;
 	if (vm_create(&options, hpa_to_direct(HPA(m->start)), m->len, modules,
 		      collect_modules(info, i, modules), &vms[nr_vms]))
 		nr_refused++;
@@ -60,7 +62,7 @@ static void report_memory(void)
 		report_mem_vm(vms[i]);
 }
 
-void guests_create(const struct boot_info *info, const char *vmx_missing)
+void guests_create(const struct boot_info *info, const char *vmx_missing, enum vm_asi asi)
 {
 	for (uint32_t i = 0; i < info->nr_modules; i++) {
 		if (is_initrd(&info->modules[i])) {
@@ -70,7 +72,7 @@ void guests_create(const struct boot_info *info, const char *vmx_missing)
 			log_error("module %u: cannot run without VMX", i + 1);
 			nr_refused++;
 		} else {
-			create_one(info, i);
+			create_one(info, i, asi);
 		}
 	}
 	if (info->nr_modules == 0 && !vmx_missing) {

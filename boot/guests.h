@@ -4,13 +4,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "boot/bootinfo.h"
+#include "vmm/vmoptions.h"
 
 /*
  * Makes a VM of each module (a module "initrd-of=NAME" goes to the guest before it). One that
  * cannot be made is one clear line and a failed guest; the others go on. With @vmx_missing that
- * is every one; without any module there, the machine's verdict is the self-test's. Unrestricted.
+ * is every one; without any module there, the machine's verdict is the self-test's. @asi: for those that
+ * do not say. Unrestricted.
  */
-void guests_create(const struct boot_info *info, const char *vmx_missing);
+void guests_create(const struct boot_info *info, const char *vmx_missing, enum vm_asi asi);
 
 /*
  * Runs all of them, audits before and after if @audit, reports, ends with the @end record. The exit

@@ -174,7 +174,7 @@ void hv_main(uint32_t magic, uint32_t bootinfo_at)
 	if (missing)
 		panic("this CPU has no %s", missing);
 	memory_init(bootinfo_at); /* own page tables, then the allocators */
-	tlb_init();		  /* PCIDs: CR3 holds PCID 0 now */
+	tlb_init(options.pcid);	  /* PCIDs: CR3 holds PCID 0 now */
 	devices_init();		  /* APIC, clock */
 	asi_init(options.asi);	  /* what all restricted spaces share */
 	if (!vmx_supported(&missing))
@@ -184,6 +184,8 @@ void hv_main(uint32_t magic, uint32_t bootinfo_at)
 	else
 		missing = NULL;
 	report_boot(missing);
-	guests_create(&info, missing); /* on this stack: guest images pass through it */
+	guests_create(&info, missing,
+		      options.strict ? VM_ASI_STRICT
+				     : VM_ASI_ON); /* on this stack: guest images pass through it */
 	serve_on_stack((void *)percpu_stack_top(0), options.selftest || missing || DEBUG);
 }

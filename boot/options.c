@@ -32,14 +32,26 @@ static void read_switch(struct options *o, const char *key, struct word value, b
 			value.start);
 }
 
+static void read_asi(struct options *o, struct word value)
+{
+	o->strict = parse_is(value, "strict");
+	if (o->strict)
+		o->asi = true;
+	else if (parse_is(value, "on") || parse_is(value, "off"))
+		o->asi = parse_is(value, "on");
+	else
+		problem(o, "option \"asi=%.*s\" ignored: on, off and strict are known",
+			(int)value.len, value.start);
+}
+
 static void read_word(struct options *o, struct word w)
 {
 	struct word value;
 
-	if (parse_is(w, "asi=strict"))
-		problem(o, "asi=strict is not built yet, ignored");
-	else if (parse_key(w, "asi", &value))
-		read_switch(o, "asi", value, &o->asi);
+	if (parse_key(w, "asi", &value))
+		read_asi(o, value);
+	else if (parse_key(w, "pcid", &value))
+		read_switch(o, "pcid", value, &o->pcid);
 	else if (parse_key(w, "selftest", &value))
 		read_switch(o, "selftest", value, &o->selftest);
 	else if (parse_key(w, "audit", &value))
@@ -58,7 +70,7 @@ void options_parse(const char *cmdline, struct options *out)
 	bool first = true;
 
 	*out = (struct options){
-		.asi = true, .audit = true, .crash = { "", 0 }, .console = { "", 0 }
+		.asi = true, .pcid = true, .audit = true, .crash = { "", 0 }, .console = { "", 0 }
 	};
 	for (; parse_word(&cmdline, &w); first = false) {
 		if (!first || !parse_is_path(w))

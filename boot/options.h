@@ -9,7 +9,9 @@
 #define OPTIONS_PROBLEM_LEN  96
 
 struct options {
-	bool asi;	     /* asi=on|off, default on */
+	bool asi;	     /* asi=on|off|strict, default on */
+	bool strict;	     /* asi=strict: guests are strict if they do not say otherwise */
+	bool pcid;	     /* pcid=on|off, default on */
 	bool selftest;	     /* selftest=on|off, default off */
 	bool audit;	     /* audit=on|off, default on */
 	struct word crash;   /* crash=KIND, for crash(); len 0: not given */

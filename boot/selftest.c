@@ -372,14 +372,14 @@ static bool set_up(void)
 	if (!owner)
 		return false;
 	mem_owner_init(owner, TEST_OWNER);
-	return !asi_create(owner, &domain);
+	return !asi_create(ASI_GUEST_VM, owner, &domain);
 }
 
 static void tear_down(void)
 {
 	vmalloc_owner_end(owner);
 	mem_owner_destroy(owner);
-	asi_destroy(domain);
+	asi_put(domain);
 	page_free(owner, 0);
 }
 

@@ -36,9 +36,13 @@ struct mem_pool {
 	uint64_t converted_in, converted_out; /* pageblocks */
 };
 
-/* Who LOCAL memory belongs to: a VM. Numbers start at 1. Itself in GLOBAL memory. */
+/*
+ * Who LOCAL memory belongs to: a VM, or a vCPU whose parent is the VM. Numbers start at 1. Itself in
+ * GLOBAL memory.
+ */
 struct mem_owner {
 	uint16_t id;
+	struct mem_owner *parent; /* whose memory is mapped wherever this one's is; NULL for a VM */
 	struct mem_pool pool;
 	struct mem_owner *next, *prev;	/* of those that have blocks; guarded by the buddy's lock */
 	struct slab_cache *caches;	/* all of its slab caches (mm/slab.c) */
@@ -46,6 +50,12 @@ struct mem_owner {
 };
 
 #define OWNER_MAX 511 /* VMALLOC_LOCAL has room for as many */
+
+/*
+ * REQUIRED of asi/map.c: blocks are about to change class, which touches sensitive memory: leaves the
+ * restricted space by call, where that is possible, instead of by a fault.
+ */
+void pageblock_leave_restricted(void);
 
 /*
  * REQUIRED of asi/map.c: map [@first, @first + @nr_blocks * 2 MiB) into the

@@ -73,6 +73,7 @@ void pageblock_convert(struct page *run, enum mem_class class, struct mem_owner 
 	const struct pageblock old = *block;
 	uint64_t nr_pages = 1UL << run->order, nr_blocks = nr_pages >> PAGEBLOCK_ORDER, flags;
 
+	pageblock_leave_restricted();
 	if (old.class != SENSITIVE)
 		pageblock_hide(first, nr_blocks, old.class, old.owner);
 	clear_words(hpa_to_direct(first), nr_blocks * PAGEBLOCK_SIZE);

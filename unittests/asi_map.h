@@ -17,7 +17,7 @@ static inline int map_setup(void **state)
 	fake_machine_setup(state);
 	fake_irqs_on = false;
 	for (unsigned int i = 0; i < VMS; i++)
-		assert_int_equal(asi_create(&fake_owners[i], &vms[i]), 0);
+		assert_int_equal(asi_create(ASI_GUEST_VM, &fake_owners[i], &vms[i]), 0);
 	return 0;
 }
 
@@ -26,9 +26,17 @@ static inline int map_teardown(void **state)
 	(void)state;
 	for (unsigned int i = 0; i < VMS; i++) {
 		mem_owner_destroy(&fake_owners[i]);
-		asi_destroy(vms[i]);
+		asi_put(vms[i]);
 	}
 	return 0;
+}
+
+/* Whether @asi's local window maps all of the block that @hva, a local address, lies in. */
+static inline bool maps_local(const struct asi *asi, const void *hva)
+{
+	struct pt_walk w = ptable_walk(&asi->pt, LOCALMAP_BASE + hva_to_hpa(hva).v);
+
+	return w.present && w.hpa.v == hva_to_hpa(hva).v;
 }
 
 static inline uint64_t violations(void)

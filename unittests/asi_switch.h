@@ -43,7 +43,7 @@ static inline struct asi *switch_create(unsigned int i)
 {
 	struct asi *asi;
 
-	assert_int_equal(asi_create(&fake_owners[i], &asi), 0);
+	assert_int_equal(asi_create(ASI_GUEST_VM, &fake_owners[i], &asi), 0);
 	assert_non_null(asi);
 	return asi;
 }
@@ -52,7 +52,7 @@ static inline void switch_destroy(struct asi *asi)
 {
 	/* Whatever the tables that go were, nobody may translate by them from now on. */
 	fake_mmu_unmapped(asi->pt.root);
-	asi_destroy(asi);
+	asi_put(asi);
 }
 
 static inline int switch_setup(void **state)
@@ -68,7 +68,7 @@ static inline int switch_teardown(void **state)
 	(void)state;
 	switch_reset(true, 0);
 	for (unsigned int i = 0; i < DOMAINS; i++)
-		asi_destroy(domains[i]);
+		asi_put(domains[i]);
 	return 0;
 }
 

@@ -251,7 +251,7 @@ static void vm_make(struct vm *vm, uint16_t id)
 	bool made = true;
 
 	mem_owner_init(&vm->owner, id);
-	if (asi_create(&vm->owner, &vm->asi))
+	if (asi_create(ASI_GUEST_VM, &vm->owner, &vm->asi))
 		abort();
 	made &= !!(vm->run = page_alloc(10, LOCAL, &vm->owner));
 	for (size_t i = 0; i < ARRAY_SIZE(vm->page); i++)
@@ -271,7 +271,7 @@ static void vm_end(struct vm *vm)
 	page_free(vm->run, 10);
 	vmalloc_owner_end(&vm->owner);
 	mem_owner_destroy(&vm->owner);
-	asi_destroy(vm->asi);
+	asi_put(vm->asi);
 }
 
 static uint64_t memory_used(void)

@@ -187,7 +187,7 @@ static void caches_destroy(unsigned int whose)
 
 static void vm_begin(unsigned int vm)
 {
-	if (asi_create(&fake_owners[vm], &vms[vm]) == 0)
+	if (asi_create(ASI_GUEST_VM, &fake_owners[vm], &vms[vm]) == 0)
 		caches_init(LOCAL + vm);
 }
 
@@ -199,7 +199,7 @@ static void vm_end(unsigned int vm)
 	caches_destroy(LOCAL + vm);
 	vmalloc_owner_end(&fake_owners[vm]);
 	mem_owner_destroy(&fake_owners[vm]);
-	asi_destroy(vms[vm]);
+	asi_put(vms[vm]);
 	vms[vm] = NULL;
 }
 

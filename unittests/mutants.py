@@ -116,7 +116,7 @@ MUTANTS = [
     ("ptable-tables-leak", "ptable", (PTABLE, "tree_free(pt, entry_hpa(table[i], 0), level - 1);", ";")),
     # What a domain maps.
     ("hide-global-no-flush", "asi_map", (MAP, "tlb_flush_all();", "")),
-    ("hide-local-no-flush", "asi_map", (MAP, "asi_flush_local(asi_by_owner[owner->id]);", "")),
+    ("hide-local-no-flush", "asi_map", (MAP, "asi_flush_local(asi, LOCALMAP_BASE + first.v, len);", "")),
     ("hide-local-stays-mapped", "asi_map",
      (MAP, "ptable_unmap(local_tables(owner), LOCALMAP_BASE + first.v, len);", "(void)len;")),
     ("hide-global-one-block", "asi_map",
@@ -131,7 +131,7 @@ MUTANTS = [
     ("domain-self-writable", "asi_map", (MAP, "PAGE_SIZE, 0, PROT_R);", "PAGE_SIZE, 0, PROT_RW);")),
     ("domain-destroy-shared", "asi_map", (MAP, "ptable_unshare(&asi->pt, IMAGE_BASE, PT_LEVELS - 1);", "")),
     ("domain-error-leak", "asi_map", (DOMAIN, "map_destroy(asi);\n\t\tslab_free", "slab_free")),
-    ("domain-stale-owner", "asi_map", (DOMAIN, "asi_by_owner[asi->owner->id] = NULL;", "")),
+    ("domain-stale-owner", "asi_map", (DOMAIN, "asi_domains[asi->id] = NULL;", "")),
     # Translations that are no longer right.
     ("tlb-generation-ignored", "asi_tlb asi_switch",
      (SWITCH, "tlb_has_pcid() && this_cpu(asi_slots[slot]).gen == gen", "tlb_has_pcid()")),

@@ -44,7 +44,7 @@ static int setup(void **state)
 {
 	fake_machine_setup(state);
 	fake_irqs_on = false;
-	return asi_create(&fake_owners[0], &domain);
+	return asi_create(ASI_GUEST_VM, &fake_owners[0], &domain);
 }
 
 static int leave(void **state)
@@ -60,7 +60,7 @@ static int leave(void **state)
 static int teardown(void **state)
 {
 	(void)state;
-	asi_destroy(domain);
+	asi_put(domain);
 	return 0;
 }
 

@@ -154,33 +154,28 @@ static void test_random_walk(void **state)
 	check_domains();
 }
 
+/* The block of @hva, which is free, is hidden; the TLB of domain 0 held it, at @va. */
+static void hide(void *hva, uint64_t va)
+{
+	fake_mmu_unmapped_at(vms[0]->pt.root, va);
+	page_free(hva, PAGEBLOCK_ORDER);
+	page_reclaim();
+}
+
 /* What was hidden no CPU translates any more: flushed at once, or before the domain is entered. */
 static void test_hide_flushes(void **state)
 {
 	(void)state;
-	for (unsigned int inside = 0; inside < 2; inside++) {
-		void *local[3], *global[3];
+	for (unsigned int i = 0; i < 8; i++) {
+		bool inside = i & 1, global = i & 2;
+		void *hva = page_alloc(PAGEBLOCK_ORDER, global ? GLOBAL : LOCAL,
+				       global ? NULL : &fake_owners[0]);
 
-		for (unsigned int i = 0; i < 3; i++) {
-			local[i] = page_alloc(PAGEBLOCK_ORDER, LOCAL, &fake_owners[0]);
-			global[i] = page_alloc(PAGEBLOCK_ORDER, GLOBAL, NULL);
-		}
 		asi_enter(vms[0]);
 		asi_relax();
 		if (!inside)
 			asi_exit();
-		fake_mmu_log[0] = '\0';
-		for (unsigned int i = 0; i < 3; i++)
-			page_free(global[i], PAGEBLOCK_ORDER);
-		page_reclaim();
-		assert_non_null(strchr(fake_mmu_log, 'A'));
-		fake_mmu_log[0] = '\0';
-		fake_mmu_unmapped(vms[0]->pt.root);
-		for (unsigned int i = 0; i < 3; i++)
-			page_free(local[i], PAGEBLOCK_ORDER);
-		page_reclaim();
-		assert_true(fake_mmu_is_fresh());
-		assert_int_equal(strchr(fake_mmu_log, 'I') != NULL, inside);
+		hide(hva, (global ? DIRECTMAP_BASE : LOCALMAP_BASE) + hva_to_hpa(hva).v);
 		asi_enter(vms[0]);
 		assert_true(fake_mmu_is_fresh());
 		asi_relax();
@@ -201,13 +196,13 @@ static void test_create_fails(void **state)
 		int err;
 
 		buddy_fail_after(n);
-		err = asi_create(owner, &asi);
+		err = asi_create(ASI_GUEST_VM, owner, &asi);
 		buddy_fail_after(0);
 		if (!err)
 			break;
 		assert_int_equal(err, -ENOMEM);
 		assert_null(asi);
-		assert_null(asi_by_owner[OWNER_MAX]);
+		assert_null(asi_domains[OWNER_MAX]);
 		assert_int_equal(memory_used(), used);
 		assert_int_equal(violations(), 0);
 	}
@@ -216,7 +211,7 @@ static void test_create_fails(void **state)
 	assert_non_null(asi);
 	assert_int_equal(memory_used(), used + n - 1);
 	assert_int_equal(violations(), 0);
-	asi_destroy(asi);
+	asi_put(asi);
 	assert_int_equal(memory_used(), used);
 	assert_int_equal(hostmap_ptable()->nr_tables, host_tables);
 }
@@ -234,16 +229,137 @@ static void test_create_first(void **state)
 		int err;
 
 		buddy_fail_after(n);
-		err = asi_create(&owner, &asi);
+		err = asi_create(ASI_GUEST_VM, &owner, &asi);
 		buddy_fail_after(0);
 		if (!err)
 			break;
 		assert_int_equal(memory_used() - used, hostmap_ptable()->nr_tables - host_tables);
 		assert_true(hostmap_ptable()->nr_tables - host_tables <= 1);
 	}
-	asi_destroy(asi);
+	asi_put(asi);
 	assert_int_equal(hostmap_ptable()->nr_tables, host_tables + 1);
 	assert_int_equal(memory_used(), used + 1);
+}
+
+/*
+ * Two vCPUs of a VM: each maps what the VM had before and gets later, and its own; not the other's. What
+ * the VM gives back leaves both.
+ */
+static void test_vcpu_domains(void **state)
+{
+	uint64_t used = memory_used();
+	struct mem_owner vm, vcpu[2];
+	struct asi *asi[2];
+	void *before, *after, *own[2];
+
+	(void)state;
+	mem_owner_init(&vm, 310);
+	before = page_alloc(0, LOCAL, &vm);
+	for (unsigned int i = 0; i < 2; i++) {
+		mem_owner_init(&vcpu[i], (uint16_t)(311 + i));
+		vcpu[i].parent = &vm;
+		assert_int_equal(asi_create(ASI_GUEST_VCPU, &vcpu[i], &asi[i]), 0);
+		own[i] = page_alloc(0, LOCAL, &vcpu[i]);
+	}
+	after = page_alloc(PAGEBLOCK_ORDER, LOCAL, &vm);
+	for (unsigned int i = 0; i < 2; i++) {
+		assert_true(maps_local(asi[i], before) && maps_local(asi[i], after));
+		assert_true(maps_local(asi[i], own[i]));
+		assert_false(maps_local(asi[i], own[!i]));
+		assert_false(maps_local(vms[0], own[i]) || maps_local(vms[0], before));
+	}
+	assert_int_equal(violations(), 0);
+
+	/* Whoever is in one of them when the VM's memory goes reads it no more. */
+	asi_enter(asi[1]);
+	asi_relax();
+	fake_mmu_unmapped(asi[0]->pt.root);
+	fake_mmu_unmapped(asi[1]->pt.root);
+	page_free(after, PAGEBLOCK_ORDER);
+	page_free(before, 0);
+	mem_owner_destroy(&vm);
+	for (unsigned int i = 0; i < 2; i++)
+		assert_false(maps_local(asi[i], before) || maps_local(asi[i], after));
+	assert_true(fake_mmu_is_fresh());
+	assert_int_equal(violations(), 0);
+	asi_exit();
+	for (unsigned int i = 0; i < 2; i++) {
+		page_free(own[i], 0);
+		mem_owner_destroy(&vcpu[i]);
+		asi_put(asi[i]);
+	}
+	/* Three owners leave a table of local vmalloc each in the unrestricted space. */
+	assert_in_range(memory_used() - used, 2, 3);
+}
+
+/* A CPU that waits maps what is GLOBAL and nobody's LOCAL memory. */
+static void test_idle_domain(void **state)
+{
+	void *local = page_alloc(0, LOCAL, &fake_owners[0]), *global = page_alloc(0, GLOBAL, NULL);
+	struct asi_surface surface;
+	struct asi *idle;
+
+	(void)state;
+	assert_int_equal(asi_create(ASI_IDLE, NULL, &idle), 0);
+	assert_false(asi_runs_guest(idle));
+	assert_false(maps_local(idle, local));
+	assert_true(ptable_walk(&idle->pt, DIRECTMAP_BASE + hva_to_hpa(global).v).present);
+	asi_surface(idle, &surface);
+	assert_int_equal(surface.local, 0);
+	asi_enter(idle);
+	assert_int_equal(asi_current()->id, ASI_IDLE_ID);
+	asi_relax();
+	asi_exit();
+	assert_int_equal(violations(), 0);
+	asi_put(idle);
+	page_free(local, 0);
+	page_free(global, 0);
+}
+
+/* The domain lives as long as anyone has it; only the last put ends it. */
+static void test_references(void **state)
+{
+	struct mem_owner owner;
+	struct asi *asi;
+
+	(void)state;
+	mem_owner_init(&owner, 320);
+	assert_int_equal(asi_create(ASI_GUEST_VM, &owner, &asi), 0);
+	assert_ptr_equal(asi_get(asi), asi);
+	assert_ptr_equal(asi_get(asi), asi);
+	for (unsigned int i = 0; i < 2; i++) {
+		asi_put(asi);
+		assert_ptr_equal(asi_domains[320], asi);
+	}
+	asi_enter(asi);
+	asi_relax();
+	asi_put(asi); /* relaxed in it: leaves first */
+	assert_null(asi_domains[320]);
+	assert_null(asi_current());
+	assert_null(asi_get(NULL));
+}
+
+/* A class with the wrong kind of owner, and one that does not exist. */
+static void create_wrong(enum asi_class_id class, struct mem_owner *owner)
+{
+	struct asi *asi;
+
+	assert_int_equal(asi_create(class, owner, &asi), 0);
+}
+
+static void test_wrong_class(void **state)
+{
+	struct mem_owner vm, vcpu;
+
+	(void)state;
+	mem_owner_init(&vm, 330);
+	mem_owner_init(&vcpu, 331);
+	vcpu.parent = &vm;
+	expect_assert_failure(create_wrong(ASI_GUEST_VM, NULL));
+	expect_assert_failure(create_wrong(ASI_GUEST_VM, &vcpu));
+	expect_assert_failure(create_wrong(ASI_GUEST_VCPU, &vm));
+	expect_assert_failure(create_wrong(ASI_IDLE, &vm));
+	expect_assert_failure(create_wrong(ASI_CLASS_NR, &vm));
 }
 
 /* A creation that would lose memory already given out, or a second one, is an assertion. */
@@ -251,7 +367,7 @@ static void create_again(unsigned int i)
 {
 	struct asi *asi;
 
-	assert_int_equal(asi_create(&fake_owners[i], &asi), 0);
+	assert_int_equal(asi_create(ASI_GUEST_VM, &fake_owners[i], &asi), 0);
 }
 
 static void test_misuse(void **state)
@@ -260,7 +376,8 @@ static void test_misuse(void **state)
 
 	(void)state;
 	expect_assert_failure(create_again(0));
-	expect_assert_failure(asi_destroy(vms[0]));
+	expect_assert_failure(asi_put(vms[0]));
+	vms[0]->refs = 1;
 	expect_assert_failure(pageblock_expose(HPA(0), 1, SENSITIVE, NULL));
 	expect_assert_failure(pageblock_expose(HPA(0), 1, LOCAL, NULL));
 	expect_assert_failure(pageblock_hide(HPA(0), 1, SENSITIVE, NULL));
@@ -332,6 +449,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_self_page),    cmocka_unit_test(test_shared_regions),
+		cmocka_unit_test(test_vcpu_domains), cmocka_unit_test(test_idle_domain),
+		cmocka_unit_test(test_references),   cmocka_unit_test(test_wrong_class),
 		cmocka_unit_test(test_misuse),	     cmocka_unit_test(test_off),
 		cmocka_unit_test(test_hide_flushes), cmocka_unit_test(test_random_walk),
 		cmocka_unit_test(test_create_fails), cmocka_unit_test(test_create_first),

@@ -162,7 +162,7 @@ static void prepare_stale(void)
 {
 	prepare_again();
 	fake_mmu_unmapped(a->pt.root);
-	asi_flush_local(a);
+	asi_flush_local(a, 0, ~0UL);
 }
 
 /* All slots are other domains', and up to date. */
@@ -269,7 +269,7 @@ static void prepare_returning_stale(void)
 {
 	prepare_returning();
 	fake_mmu_unmapped(a->pt.root);
-	asi_flush_local(a);
+	asi_flush_local(a, 0, ~0UL);
 }
 
 /* An outermost return comes back to the target. */
@@ -285,7 +285,7 @@ static void test_intr_exit(void **state)
 static void flush(void)
 {
 	fake_mmu_unmapped(a->pt.root);
-	asi_flush_local(a);
+	asi_flush_local(a, 0, ~0UL);
 }
 
 static void check_flushed(void)

@@ -82,14 +82,14 @@ static void test_no_pcid(void **state)
 		asi_enter(a);
 		check_log("");
 		fake_mmu_unmapped(a->pt.root);
-		asi_flush_local(a);
+		asi_flush_local(a, 0, ~0UL);
 		check_log("F I0 ");
 		check_in(a);
 		asi_relax();
 		asi_exit();
 		check_log("W0 ");
 		check_out();
-		asi_flush_local(a);
+		asi_flush_local(a, 0, ~0UL);
 		check_log("F ");
 	}
 	assert_int_equal(asi_cpu_stats()->cr3_flush, 4);
@@ -187,7 +187,7 @@ static void test_null(void **state)
 	asi_enter(NULL);
 	asi_relax();
 	asi_exit();
-	asi_destroy(NULL);
+	asi_put(NULL);
 	check_log("");
 	check_out();
 	assert_null(asi_target);
@@ -203,7 +203,7 @@ static void test_off(void **state)
 
 	(void)state;
 	switch_init(false);
-	assert_int_equal(asi_create(&fake_owners[DOMAINS], &asi), 0);
+	assert_int_equal(asi_create(ASI_GUEST_VM, &fake_owners[DOMAINS], &asi), 0);
 	assert_null(asi);
 	switch_init(true);
 }

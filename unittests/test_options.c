@@ -18,16 +18,20 @@ static void test_hypervisor_words(void **state)
 {
 	static const struct {
 		const char *line;
-		bool asi, selftest, audit;
+		bool asi, strict, pcid, selftest, audit;
 		const char *console;
 	} cases[] = {
-		{ "", true, false, true, "" },
-		{ "asi=off", false, false, true, "" },
-		{ "selftest=on", true, true, true, "" },
-		{ "audit=off", true, false, false, "" },
-		{ "asi=off asi=on", true, false, true, "" },
-		{ "/boot/vestibule.elf console=com2 selftest=on", true, true, true, "com2" },
-		{ " \t console=0x2f8  audit=off ", true, false, false, "0x2f8" },
+		{ "", true, false, true, false, true, "" },
+		{ "asi=off", false, false, true, false, true, "" },
+		{ "asi=strict", true, true, true, false, true, "" },
+		{ "asi=strict asi=on", true, false, true, false, true, "" },
+		{ "pcid=off", true, false, false, false, true, "" },
+		{ "selftest=on", true, false, true, true, true, "" },
+		{ "audit=off", true, false, true, false, false, "" },
+		{ "asi=off asi=on", true, false, true, false, true, "" },
+		{ "/boot/vestibule.elf console=com2 selftest=on", true, false, true, true, true,
+		  "com2" },
+		{ " \t console=0x2f8  audit=off ", true, false, true, false, false, "0x2f8" },
 	};
 	struct options o;
 
@@ -36,6 +40,8 @@ static void test_hypervisor_words(void **state)
 		options_parse(cases[i].line, &o);
 		assert_int_equal(o.nr_problems, 0);
 		assert_int_equal(o.asi, cases[i].asi);
+		assert_int_equal(o.strict, cases[i].strict);
+		assert_int_equal(o.pcid, cases[i].pcid);
 		assert_int_equal(o.selftest, cases[i].selftest);
 		assert_int_equal(o.audit, cases[i].audit);
 		assert_true(parse_is(o.console, cases[i].console));
@@ -50,8 +56,8 @@ static void test_hypervisor_problems(void **state)
 	} cases[] = {
 		{ "foo", "unknown option \"foo\" ignored" },
 		{ "asi", "unknown option \"asi\" ignored" },
-		{ "asi=strict", "asi=strict is not built yet, ignored" },
-		{ "asi=maybe", "option \"asi=maybe\" ignored: on and off are known" },
+		{ "asi=maybe", "option \"asi=maybe\" ignored: on, off and strict are known" },
+		{ "pcid=1", "option \"pcid=1\" ignored: on and off are known" },
 		{ "audit=", "option \"audit=\" ignored: on and off are known" },
 		{ "not/first", "unknown option \"not/first\" ignored" },
 	};
@@ -97,18 +103,22 @@ static void test_guest_words(void **state)
 		const char *line;
 		struct vm_options want;
 	} cases[] = {
-		{ "", { "", 64, 1, true, VM_DOMAIN_VM, 0, "" } },
-		{ "name=cpuid", { "cpuid", 64, 1, true, VM_DOMAIN_VM, 0, "" } },
-		{ "/g/x.elf name=a.b_c-9 mem=128", { "a.b_c-9", 128, 1, true, 0, 0, "" } },
-		{ "mem=0x40 cpus=1 asi=off domain=vm", { "", 64, 1, false, 0, 0, "" } },
-		{ "limit=2500 mem=1", { "", 1, 1, true, 0, 2500, "" } },
-		{ "mem=8388608", { "", 8388608, 1, true, 0, 0, "" } },
-		{ "name=x -- a b  name=y --", { "x", 64, 1, true, 0, 0, "a b  name=y --" } },
-		{ "--", { "", 64, 1, true, 0, 0, "" } },
-		{ "-- ", { "", 64, 1, true, 0, 0, "" } },
-		{ "x/y -- z", { "", 64, 1, true, 0, 0, "z" } },
+		{ "", { "", 64, 1, VM_ASI_DEFAULT, VM_DOMAIN_VM, 0, "" } },
+		{ "name=cpuid", { "cpuid", 64, 1, VM_ASI_DEFAULT, VM_DOMAIN_VM, 0, "" } },
+		{ "/g/x.elf name=a.b_c-9 mem=128",
+		  { "a.b_c-9", 128, 1, VM_ASI_DEFAULT, 0, 0, "" } },
+		{ "mem=0x40 cpus=1 asi=off domain=vm", { "", 64, 1, VM_ASI_OFF, 0, 0, "" } },
+		{ "asi=on domain=vcpu", { "", 64, 1, VM_ASI_ON, VM_DOMAIN_VCPU, 0, "" } },
+		{ "asi=strict", { "", 64, 1, VM_ASI_STRICT, 0, 0, "" } },
+		{ "limit=2500 mem=1", { "", 1, 1, VM_ASI_DEFAULT, 0, 2500, "" } },
+		{ "mem=8388608", { "", 8388608, 1, VM_ASI_DEFAULT, 0, 0, "" } },
+		{ "name=x -- a b  name=y --",
+		  { "x", 64, 1, VM_ASI_DEFAULT, 0, 0, "a b  name=y --" } },
+		{ "--", { "", 64, 1, VM_ASI_DEFAULT, 0, 0, "" } },
+		{ "-- ", { "", 64, 1, VM_ASI_DEFAULT, 0, 0, "" } },
+		{ "x/y -- z", { "", 64, 1, VM_ASI_DEFAULT, 0, 0, "z" } },
 		{ "name=0123456789012345678901234567890",
-		  { "0123456789012345678901234567890", 64, 1, true, 0, 0, "" } },
+		  { "0123456789012345678901234567890", 64, 1, VM_ASI_DEFAULT, 0, 0, "" } },
 	};
 
 	(void)state;
@@ -146,9 +156,7 @@ static void test_guest_problems(void **state)
 		"cpus=2",
 		"cpus=4294967297",
 		"cpus=x",
-		"asi=strict",
 		"asi=",
-		"domain=vcpu",
 		"domain=x",
 		"name=",
 		"name=01234567890123456789012345678901",
@@ -184,8 +192,8 @@ static void test_guest_problem_text(void **state)
 	(void)state;
 	assert_int_equal(vm_options_parse("cpus=2", &o, why, sizeof(why)), -EINVAL);
 	assert_string_equal(why, "cpus=2: this build has one vCPU per VM");
-	assert_int_equal(vm_options_parse("domain=vcpu", &o, why, sizeof(why)), -EINVAL);
-	assert_string_equal(why, "domain=vcpu: not built yet");
+	assert_int_equal(vm_options_parse("asi=maybe", &o, why, sizeof(why)), -EINVAL);
+	assert_string_equal(why, "asi=maybe: on, off and strict are known");
 }
 
 int main(void)

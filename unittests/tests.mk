@@ -143,7 +143,7 @@ UNIT_TESTS += vmx
 test_vmx_SRCS := arch/x86/vmx.c arch/x86/vmxctls.c unittests/fake/vmxcpu.c unittests/fake/cpu.c
 
 UNIT_TESTS += vm
-test_vm_SRCS := vmm/vm.c vmm/vcpu.c vmm/ept.c vmm/inject.c vmm/loader.c vmm/multiboot.c \
+test_vm_SRCS := vmm/vm.c vmm/owner.c vmm/vcpu.c vmm/ept.c vmm/inject.c vmm/loader.c vmm/multiboot.c \
 	vmm/image_place.c vmm/mbi.c mm/ptable.c lib/log.c lib/fmt.c $(test_kmalloc_SRCS)
 
 UNIT_TESTS += ptable_exact

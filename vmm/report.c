@@ -94,9 +94,9 @@ static void report_surface(const struct vm *vm, const char *name)
 {
 	struct asi_surface s;
 
-	if (!vm->asi)
+	if (!vm->vcpu->asi)
 		return;
-	asi_surface(vm->asi, &s);
+	asi_surface(vm->vcpu->asi, &s);
 	log_info("%s: its restricted space maps %lu KiB; %lu of %lu KiB of RAM are hidden from it",
 		 vm->options.name, (s.total_ram - s.hidden) / 1024, s.hidden / 1024,
 		 s.total_ram / 1024);
@@ -147,10 +147,10 @@ void report_asi(void)
 
 	log_info("@asi {\"cpu\":%u,\"enters\":%lu,\"reenters\":%lu,\"exits_fault\":%lu,"
 		 "\"exits_call\":%lu,\"flush\":%lu,\"noflush\":%lu,\"spurious\":%lu,"
-		 "\"tlb_flushes\":%lu,\"nmis\":%lu,\"interrupts\":%lu}",
+		 "\"tlb_flushes\":%lu,\"tlb_ranges\":%lu,\"nmis\":%lu,\"interrupts\":%lu}",
 		 this_cpu(cpu_number), s->enters, s->reenters, s->exits[ASI_BY_FAULT],
 		 s->exits[ASI_BY_CALL], s->cr3_flush, s->cr3_noflush, s->spurious, s->tlb_flushes,
-		 trap_nmis(), apic_interrupts());
+		 s->tlb_ranges, trap_nmis(), apic_interrupts());
 }
 
 void report_crossings(void)
@@ -174,9 +174,9 @@ void report_hidden(struct vm *const *vms, unsigned int nr)
 	uint64_t local = 0;
 
 	for (unsigned int i = 0; i < nr; i++) {
-		asi_surface(vms[i]->asi, &one);
+		asi_surface(vms[i]->vcpu->asi, &one);
 		local += one.local;
-		if (vms[i]->asi)
+		if (vms[i]->vcpu->asi)
 			shared = one;
 	}
 	if (!shared.total_ram)

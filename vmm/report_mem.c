@@ -7,6 +7,7 @@
 #include "mm/slab.h"
 #include "mm/vmalloc.h"
 #include "vmm/report.h"
+#include "vmm/vcpu.h"
 
 /* Fields that every record has; @more is what only this kind has. */
 static void report_pool(const char *what, const char *more, enum mem_class class,
@@ -47,6 +48,7 @@ void report_mem_vm(const struct vm *vm)
 
 	fmt_print(more, sizeof(more),
 		  ",\"vm\":\"%s\",\"owner\":%u,\"tables\":%lu,\"ept_tables\":%lu", vm->options.name,
-		  vm->owner->id, vm->asi ? vm->asi->pt.nr_tables : 0, vm->ept.nr_tables);
+		  vm->owner->id, vm->vcpu->asi ? vm->vcpu->asi->pt.nr_tables : 0,
+		  vm->ept.nr_tables);
 	report_pool("local", more, LOCAL, vm->owner);
 }

@@ -11,6 +11,7 @@
 #include "mm/buddy.h"
 #include "mm/vmalloc.h"
 #include "vmm/mbi.h"
+#include "vmm/owner.h"
 #include "vmm/stats.h"
 #include "vmm/vm.h"
 #include "vmm/vmcs.h"
@@ -111,19 +112,55 @@ static int alloc_parts(struct vcpu *v, struct mem_owner *owner)
 	return 0;
 }
 
-int vcpu_create(struct vm *vm, struct vcpu **out)
+/* Who owns the vCPU's memory, and the domain that it runs in. */
+static int choose_owner(const struct vm *vm, struct mem_owner **owner, struct asi **asi)
 {
-	struct vcpu *v = vmalloc(sizeof(*v), LOCAL, vm->owner);
 	int err;
 
-	if (!v)
+	*owner = vm->owner;
+	*asi = NULL;
+	if (vm->options.domain == VM_DOMAIN_VM) {
+		*asi = asi_get(vm->asi);
+		return 0;
+	}
+	err = owner_create(vm->owner, owner);
+	if (err)
+		return err;
+	err = owner_domain(*owner, ASI_GUEST_VCPU, &vm->options, asi);
+	if (err)
+		owner_destroy(*owner, NULL);
+	return err;
+}
+
+static void put_owner(const struct vm *vm, struct mem_owner *owner, struct asi *asi)
+{
+	if (owner == vm->owner)
+		asi_put(asi);
+	else
+		owner_destroy(owner, asi);
+}
+
+int vcpu_create(struct vm *vm, struct vcpu **out)
+{
+	struct mem_owner *owner;
+	struct asi *asi;
+	struct vcpu *v;
+	int err = choose_owner(vm, &owner, &asi);
+
+	if (err)
+		return err;
+	v = vmalloc(sizeof(*v), LOCAL, owner);
+	if (!v) {
+		put_owner(vm, owner, asi);
 		return -ENOMEM;
+	}
 	v->vm = vm;
-	v->asi = vm->asi;
+	v->asi = asi;
+	v->owner = owner;
 	v->vpid = vm->owner->id;
 	v->xcr0 = XCR0_X87;
 	v->dr6 = DR6_FIXED;
-	err = alloc_parts(v, vm->owner);
+	err = alloc_parts(v, owner);
 	if (err) {
 		vcpu_destroy(v);
 		return err;
@@ -141,6 +178,10 @@ int vcpu_create(struct vm *vm, struct vcpu **out)
 
 void vcpu_destroy(struct vcpu *v)
 {
+	const struct vm *vm = v->vm;
+	struct mem_owner *owner = v->owner;
+	struct asi *asi = v->asi;
+
 	if (this_cpu(vcpu_loaded) == v)
 		this_cpu(vcpu_loaded) = NULL;
 	if (v->vmcs.v != HPA_NONE.v) {
@@ -157,6 +198,7 @@ void vcpu_destroy(struct vcpu *v)
 		page_free(v->xsave_area, order_of(fpu_area_size()));
 	vfree(v->stats);
 	vfree(v);
+	put_owner(vm, owner, asi);
 }
 
 void vcpu_set_multiboot_entry(struct vcpu *v, uint32_t entry, uint32_t info)

@@ -30,7 +30,9 @@ struct vcpu {
 	uint64_t host_rsp; /* what VMCS HOST_RSP holds; 0 after VMCLEAR: to be launched */
 
 	struct vm *vm;
-	struct asi *asi; /* NULL: no ASI for this VM */
+	struct asi *asi; /* with a reference; NULL: no ASI for this VM */
+	struct mem_owner
+		*owner; /* of what is this vCPU's alone: the VM's, or with domain=vcpu its own */
 	uint32_t id;
 	enum vcpu_state state;
 	hpa_t vmcs, msr_bitmap; /* pages that only the CPU reads */

@@ -14,30 +14,12 @@
 #include "vmm/cpuid.h"
 #include "vmm/ept.h"
 #include "vmm/loader.h"
+#include "vmm/owner.h"
 #include "vmm/vcpu.h"
 #include "vmm/vmcs.h"
 
 /* What a VM needs besides its RAM: tables, vCPU, statistics, and the rest of begun pageblocks. */
 #define OVERHEAD_MIB 6
-
-/* Owner numbers in use, a bit each; they are the VPIDs too. 0 is nobody, and the host's VPID. */
-static uint64_t ids_used[DIV_ROUND_UP(OWNER_MAX + 1, 64)] = { 1 };
-
-static uint16_t id_get(void)
-{
-	for (uint16_t id = 1; id <= OWNER_MAX; id++) {
-		if (ids_used[id / 64] & BIT(id % 64))
-			continue;
-		ids_used[id / 64] |= BIT(id % 64);
-		return id;
-	}
-	return 0;
-}
-
-static void id_put(uint16_t id)
-{
-	ids_used[id / 64] &= ~BIT(id % 64);
-}
 
 int __init vm_init(void)
 {
@@ -125,33 +107,19 @@ static void free_ram(struct vm *vm)
 	vfree(vm->ram);
 }
 
-static void owner_destroy(struct mem_owner *owner, struct asi *asi)
-{
-	kmalloc_destroy(owner);
-	vmalloc_owner_end(owner); /* its areas: freed, yet kept aside until now */
-	mem_owner_destroy(owner); /* hides the last blocks: while there is still a domain */
-	asi_destroy(asi);
-	id_put(owner->id);
-	kfree(owner);
-}
-
 /* The owner of all LOCAL memory and its domain, then the VM itself in such memory. */
 static int vm_alloc(const struct vm_options *options, struct vm **out)
 {
-	uint16_t id = id_get();
 	struct mem_owner *owner;
 	struct asi *asi = NULL;
 	struct vm *vm = NULL;
+	int err = owner_create(NULL, &owner);
 
-	if (!id)
-		return -ENOSPC;
-	owner = kzalloc(sizeof(*owner), GLOBAL, NULL);
-	if (!owner) {
-		id_put(id);
-		return -ENOMEM;
-	}
-	mem_owner_init(owner, id);
-	if ((!options->asi || !asi_create(owner, &asi)) && !kmalloc_create(owner))
+	if (err)
+		return err;
+	if (options->domain == VM_DOMAIN_VM)
+		err = owner_domain(owner, ASI_GUEST_VM, options, &asi);
+	if (!err && !kmalloc_create(owner))
 		vm = vmalloc(sizeof(*vm), LOCAL, owner);
 	if (!vm) {
 		owner_destroy(owner, asi);

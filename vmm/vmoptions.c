@@ -72,21 +72,25 @@ static int read_cpus(struct why *why, struct word w, struct word value, struct v
 
 static int read_asi(struct why *why, struct word w, struct word value, struct vm_options *out)
 {
-	if (parse_is(value, "strict"))
-		return wrong(why, w, "not built yet");
-	if (!parse_is(value, "on") && !parse_is(value, "off"))
-		return wrong(why, w, "on and off are known");
-	out->asi = parse_is(value, "on");
-	return 0;
+	static const struct {
+		const char *word;
+		enum vm_asi asi;
+	} words[] = { { "on", VM_ASI_ON }, { "off", VM_ASI_OFF }, { "strict", VM_ASI_STRICT } };
+
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+		if (parse_is(value, words[i].word)) {
+			out->asi = words[i].asi;
+			return 0;
+		}
+	}
+	return wrong(why, w, "on, off and strict are known");
 }
 
 static int read_domain(struct why *why, struct word w, struct word value, struct vm_options *out)
 {
-	if (parse_is(value, "vcpu"))
-		return wrong(why, w, "not built yet");
-	if (!parse_is(value, "vm"))
+	if (!parse_is(value, "vm") && !parse_is(value, "vcpu"))
 		return wrong(why, w, "vm and vcpu are known");
-	out->domain = VM_DOMAIN_VM;
+	out->domain = parse_is(value, "vcpu") ? VM_DOMAIN_VCPU : VM_DOMAIN_VM;
 	return 0;
 }
 
@@ -126,8 +130,6 @@ int vm_options_parse(const char *cmdline, struct vm_options *out, char *why_buf,
 	*out = (struct vm_options){
 		.mem_mib = MEM_MIB_DEFAULT,
 		.cpus = 1,
-		.asi = true,
-		.domain = VM_DOMAIN_VM,
 		.args = "",
 	};
 	for (; parse_word(&cmdline, &w); first = false) {

@@ -12,11 +12,18 @@ enum vm_domain {
 	VM_DOMAIN_VCPU, /* one for each vCPU */
 };
 
+enum vm_asi {
+	VM_ASI_DEFAULT, /* not said: the hypervisor's "asi=" decides */
+	VM_ASI_OFF,
+	VM_ASI_ON,
+	VM_ASI_STRICT, /* the guest is stopped by an unexpected crossing */
+};
+
 struct vm_options {
 	char name[VM_NAME_MAX]; /* name=, of A-Z a-z 0-9 . _ -; "" if not given */
 	uint64_t mem_mib;	/* mem=, default 64 */
 	uint32_t cpus;		/* cpus=, default 1 */
-	bool asi;		/* asi=on|off, default on */
+	enum vm_asi asi;	/* asi=on|off|strict */
 	enum vm_domain domain;	/* domain=vm|vcpu, default vm */
 	uint64_t limit_ms;	/* limit=, 0 or not given: none */
 	const char *args;	/* the guest's own, behind "--"; "" if there are none */

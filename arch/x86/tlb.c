@@ -6,9 +6,9 @@
 
 static __nonsensitive bool pcid_on;
 
-void tlb_init(void)
+void tlb_init(bool wanted)
 {
-	pcid_on = cpuid(1, 0).ecx & CPUID_1_ECX_PCID && cpuid(0, 0).eax >= 7 &&
+	pcid_on = wanted && cpuid(1, 0).ecx & CPUID_1_ECX_PCID && cpuid(0, 0).eax >= 7 &&
 		  cpuid(7, 0).ebx & CPUID_7_EBX_INVPCID;
 	if (pcid_on)
 		write_cr4(read_cr4() | CR4_PCIDE);
@@ -33,4 +33,9 @@ void tlb_flush_pcid(uint64_t pcid)
 		invpcid(INVPCID_CONTEXT, pcid, 0);
 	else
 		write_cr3(read_cr3());
+}
+
+void tlb_flush_page(uint64_t va)
+{
+	invlpg(va);
 }

@@ -36,8 +36,6 @@ CASES = [
     ("mem-too-much", ["{good},name=bad,mem=99999", "{good}"], [], 1, True,
      r"(?i)^(?!@).*\bbad\b.*(memory|mem\b|mem=|MiB)"),
     ("guest-option-unknown", ["{good},name=bad,asi=sideways", "{good}"], [], 1, True, r"^(?!@).*asi="),
-    ("guest-asi-strict", ["{good},name=bad,asi=strict", "{good}"], [], 1, True,
-     r"^error: module 1: asi=strict: not built yet$"),
     ("guest-two-cpus", ["{good},name=bad,cpus=2", "{good}"], [], 1, True,
      r"^error: module 1: cpus=2: this build has one vCPU per VM$"),
     ("guest-word-unknown", ["{good},frob=1", "{good}"], [], 2, False, r"^run: .*unknown option 'frob=1'"),

@@ -134,8 +134,8 @@ int fake_machine_setup(void **state)
 
 		mem_owner_init(&fake_owners[i],
 			       (uint16_t)(i == FAKE_OWNERS - 1 ? OWNER_MAX : i + 1));
-		require(asi_create(&fake_owners[i], &asi));
-		asi_destroy(asi);
+		require(asi_create(ASI_GUEST_VM, &fake_owners[i], &asi));
+		asi_put(asi);
 	}
 	return 0;
 }

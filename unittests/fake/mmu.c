@@ -12,8 +12,9 @@
 #define PCIDS 8
 
 static struct {
-	uint64_t root; /* 0: nothing is cached */
-	bool stale;    /* something cached is no longer so, or of another root */
+	uint64_t root;	   /* 0: nothing is cached */
+	bool stale;	   /* something cached is no longer so, or of another root */
+	uint64_t stale_at; /* the same, and just here; 0: nowhere */
 } tlb[PCIDS];
 
 bool fake_has_pcid;
@@ -110,6 +111,16 @@ void tlb_flush_pcid(uint64_t pcid)
 	point();
 }
 
+/* What was unmapped at some place (fake_mmu_unmapped_at) is dropped by an INVLPG of that place alone. */
+void tlb_flush_page(uint64_t va)
+{
+	point();
+	note("P ");
+	if (tlb[pcid_of(fake_cr3)].stale_at == va)
+		tlb[pcid_of(fake_cr3)].stale_at = 0;
+	point();
+}
+
 void tlb_flush_all(void)
 {
 	point();
@@ -126,7 +137,18 @@ void fake_mmu_unmapped(hpa_t root)
 			tlb[i].stale = true;
 }
 
+void fake_mmu_unmapped_at(hpa_t root, uint64_t va)
+{
+	for (unsigned int i = 0; i < PCIDS; i++) {
+		if (tlb[i].root != root.v)
+			continue;
+		/* One place is remembered: two are taken for anywhere. */
+		tlb[i].stale = tlb[i].stale || (tlb[i].stale_at && tlb[i].stale_at != va);
+		tlb[i].stale_at = va;
+	}
+}
+
 bool fake_mmu_is_fresh(void)
 {
-	return !tlb[pcid_of(fake_cr3)].stale;
+	return !tlb[pcid_of(fake_cr3)].stale && !tlb[pcid_of(fake_cr3)].stale_at;
 }

@@ -5,7 +5,7 @@
  *
  *	F   fence                    N2  CR3 := PCID 2, translations kept
  *	I2  flush of PCID 2          W2  CR3 := PCID 2, translations dropped
- *	A   flush of everything
+ *	A   flush of everything      P   flush of a page of the current PCID
  *
  * Bodies of arch/tlb.h, and of write_cr3() and read_cr3().
  */
@@ -25,5 +25,7 @@ void fake_mmu_reset(bool has_pcid, uint64_t cr3);
 void fake_mmu_fence(void);
 /* Something was unmapped in the tables of @root, or they ended: what is cached of them is stale. */
 void fake_mmu_unmapped(hpa_t root);
+/* The same, and only the page at @va, so that an INVLPG of it is enough. */
+void fake_mmu_unmapped_at(hpa_t root, uint64_t va);
 /* Whether the MMU now translates by the tables of CR3 as they are and by nothing older. */
 bool fake_mmu_is_fresh(void);

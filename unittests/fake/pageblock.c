@@ -74,6 +74,10 @@ void pageblock_expose(hpa_t first, uint64_t nr_blocks, enum mem_class class,
 	run_hook();
 }
 
+void pageblock_leave_restricted(void)
+{
+}
+
 void pageblock_hide(hpa_t first, uint64_t nr_blocks, enum mem_class class, struct mem_owner *owner)
 {
 	struct exposure *e = &exposed[check_call(first, nr_blocks, class, owner)];

@@ -39,6 +39,10 @@ void pageblock_expose(hpa_t first, uint64_t nr_blocks, enum mem_class class,
 	change(first, nr_blocks, 0, mark_of(class, owner));
 }
 
+void pageblock_leave_restricted(void)
+{
+}
+
 void pageblock_hide(hpa_t first, uint64_t nr_blocks, enum mem_class class, struct mem_owner *owner)
 {
 	change(first, nr_blocks, mark_of(class, owner), 0);

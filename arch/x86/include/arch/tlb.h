@@ -7,10 +7,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Turns PCIDs on where possible. CR3 holds PCID 0. */
-void tlb_init(void);
+/* Turns PCIDs on where possible, if @wanted. CR3 holds PCID 0. */
+void tlb_init(bool wanted);
 bool tlb_has_pcid(void);
 /* Drops every translation of every PCID. */
 void tlb_flush_all(void);
 /* Drops the translations of one PCID. */
 void tlb_flush_pcid(uint64_t pcid);
+/* Drops the translation of the page that @va lies in, of any size, in the current PCID. */
+void tlb_flush_page(uint64_t va);
