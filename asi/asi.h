@@ -216,10 +216,3 @@ struct asi_surface {
 void asi_surface(const struct asi *asi, struct asi_surface *out);
 /* Table pages of all host tables: the unrestricted ones, those that domains share, and each domain's. */
 uint64_t asi_table_pages(void);
-
-/* One row of the crossing table: faults by the instruction that met sensitive memory. */
-struct asi_crossing {
-	uint64_t rip, address, count;
-};
-/* The i-th row, most recent table order; false behind the last. */
-bool asi_crossing_get(unsigned int i, struct asi_crossing *out);

@@ -6,42 +6,19 @@
 #include "arch/insn.h"
 #include "arch/percpu.h"
 #include "arch/regs.h"
+#include "asi/crossing.h"
 #include "asi/internal.h"
 #include "lib/log.h"
+#include "lib/panic.h"
 #include "mm/hostmap.h"
 
 #define NO_PROGRESS_MAX 8 /* the same RIP and CR2 in a row: a fault inside a critical region */
-#define CROSSING_ROWS	64
 
 /* What a walk of present mappings can never mend. */
 #define PF_FATAL (PF_USER | PF_RSVD | PF_PK | PF_SS | PF_SGX)
 
 static __percpu uint64_t fault_rip, fault_cr2, fault_enters;
 static __percpu uint32_t fault_repeats;
-static __nonsensitive struct asi_crossing crossings[CROSSING_ROWS];
-static __nonsensitive unsigned int nr_crossings;
-
-bool asi_crossing_get(unsigned int i, struct asi_crossing *out)
-{
-	if (i >= nr_crossings)
-		return false;
-	*out = crossings[i];
-	return true;
-}
-
-/* A full table counts no new places; the counters by cause stay exact. */
-static void note_crossing(uint64_t rip, uint64_t cr2)
-{
-	for (unsigned int i = 0; i < nr_crossings; i++) {
-		if (crossings[i].rip == rip) {
-			crossings[i].address = cr2;
-			crossings[i].count++;
-			return;
-		}
-	}
-	if (nr_crossings < CROSSING_ROWS)
-		crossings[nr_crossings++] = (struct asi_crossing){ rip, cr2, 1 };
-}
 
 /* Whether a supervisor access with @error would succeed by this walk; no mapping of ours is a user's. */
 static bool walk_allows(const struct pt_walk *w, uint64_t error)
@@ -73,6 +50,14 @@ static bool no_progress(uint64_t rip, uint64_t cr2)
 	return ++this_cpu(fault_repeats) > NO_PROGRESS_MAX;
 }
 
+/* Who called the function that was interrupted, as far as its frame can be read. */
+static uint64_t caller_of(const struct trap_frame *f)
+{
+	if (f->rbp % 8 || !panic_can_read(f->rbp) || !panic_can_read(f->rbp + 8))
+		return 0;
+	return ((const uint64_t *)f->rbp)[1];
+}
+
 bool fault_fixup(const struct trap_frame *f, uint64_t cr2)
 {
 	/* Sampled before leaving: the space that the access really met. */
@@ -89,7 +74,7 @@ bool fault_fixup(const struct trap_frame *f, uint64_t cr2)
 	if (!(f->error_code & PF_FATAL) && !stuck && walk_allows(&full, f->error_code)) {
 		if (walk_allows(&restricted, f->error_code))
 			switch_note_spurious(); /* a translation that was stale: retry */
-		note_crossing(f->rip, cr2);
+		crossing_note(ASI_BY_FAULT, asi, f->rip, caller_of(f), cr2, f->error_code);
 		return true;
 	}
 	log_info("fault in the restricted space of domain %u that leaving it does not serve%s",

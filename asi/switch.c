@@ -14,6 +14,7 @@
 #include "arch/percpu.h"
 #include "arch/regs.h"
 #include "arch/tlb.h"
+#include "asi/crossing.h"
 #include "asi/internal.h"
 #include "lib/assert.h"
 #include "mm/hostmap.h"
@@ -191,16 +192,26 @@ void switch_exit(enum asi_cause cause)
 	irq_restore(flags);
 }
 
+static void exit_by_call(uint64_t caller)
+{
+	const struct asi *asi = this_cpu(asi_curr);
+
+	if (!asi)
+		return;
+	switch_exit(ASI_BY_CALL);
+	crossing_note(ASI_BY_CALL, asi, caller, 0, 0, 0);
+}
+
 void asi_exit(void)
 {
 	/* In a critical section the next interrupt would undo it. */
 	ASSERT(!this_cpu(asi_target) || this_cpu(trap_depth));
-	switch_exit(ASI_BY_CALL);
+	exit_by_call((uint64_t)__builtin_return_address(0));
 }
 
 void trap_leave_restricted(void)
 {
-	switch_exit(ASI_BY_CALL);
+	exit_by_call((uint64_t)__builtin_return_address(0));
 }
 
 void switch_note_spurious(void)

@@ -93,7 +93,7 @@ static uint64_t report_audit(void)
 	return a.violations;
 }
 
-uint8_t guests_run(bool selftest_passed, bool audit)
+uint8_t guests_run(bool selftest_passed, bool audit, bool trace)
 {
 	uint64_t violations = audit ? report_audit() : 0; /* before any guest has run */
 	unsigned int passed = 0;
@@ -105,6 +105,8 @@ uint8_t guests_run(bool selftest_passed, bool audit)
 		passed += vms[i]->verdict == VERDICT_PASS;
 	report_asi();
 	report_crossings();
+	if (trace)
+		report_trace();
 	report_memory();
 	if (audit)
 		violations += report_audit(); /* and after: the domains still stand */

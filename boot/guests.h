@@ -15,7 +15,7 @@
 void guests_create(const struct boot_info *info, const char *vmx_missing, enum vm_asi asi);
 
 /*
- * Runs all of them, audits before and after if @audit, reports, ends with the @end record. The exit
- * code for exitdev_stop().
+ * Runs all of them, audits before and after if @audit, reports, the last crossings too if @trace, ends with the
+ * @end record. The exit code for exitdev_stop().
  */
-uint8_t guests_run(bool selftest_passed, bool audit);
+uint8_t guests_run(bool selftest_passed, bool audit, bool trace);

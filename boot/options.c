@@ -56,6 +56,8 @@ static void read_word(struct options *o, struct word w)
 		read_switch(o, "selftest", value, &o->selftest);
 	else if (parse_key(w, "audit", &value))
 		read_switch(o, "audit", value, &o->audit);
+	else if (parse_key(w, "trace", &value))
+		read_switch(o, "trace", value, &o->trace);
 	else if (parse_key(w, "crash", &value))
 		o->crash = value;
 	else if (parse_key(w, "console", &value))

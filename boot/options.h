@@ -14,6 +14,7 @@ struct options {
 	bool pcid;	     /* pcid=on|off, default on */
 	bool selftest;	     /* selftest=on|off, default off */
 	bool audit;	     /* audit=on|off, default on */
+	bool trace;	     /* trace=on|off, default off: print the last crossings one by one */
 	struct word crash;   /* crash=KIND, for crash(); len 0: not given */
 	struct word console; /* console=..., for console_select(); len 0: not given */
 

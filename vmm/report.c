@@ -12,8 +12,6 @@
 #include "arch/vmx.h"
 #include "lib/fmt.h"
 #include "lib/log.h"
-#include "lib/symbol.h"
-#include "mm/hostmap.h"
 #include "vmm/com1.h"
 #include "vmm/stats.h"
 #include "vmm/vcpu.h"
@@ -151,21 +149,6 @@ void report_asi(void)
 		 this_cpu(cpu_number), s->enters, s->reenters, s->exits[ASI_BY_FAULT],
 		 s->exits[ASI_BY_CALL], s->cr3_flush, s->cr3_noflush, s->spurious, s->tlb_flushes,
 		 s->tlb_ranges, trap_nmis(), apic_interrupts());
-}
-
-void report_crossings(void)
-{
-	struct asi_crossing c;
-
-	for (unsigned int i = 0; asi_crossing_get(i, &c); i++) {
-		uint64_t offset = 0;
-		const char *name = symbol_lookup(c.rip, &offset);
-
-		log_info(
-			"@crossing {\"cause\":\"fault\",\"rip\":\"%s+0x%lx\",\"address\":\"0x%lx\","
-			"\"region\":\"%s\",\"count\":%lu}",
-			name ? name : "?", offset, c.address, hostmap_region(c.address), c.count);
-	}
 }
 
 void report_hidden(struct vm *const *vms, unsigned int nr)

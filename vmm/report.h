@@ -12,8 +12,10 @@ void report_asi(void);
 /* The @mem records of SENSITIVE and GLOBAL memory; of one VM's LOCAL memory. At any time. */
 void report_mem(void);
 void report_mem_vm(const struct vm *vm);
-/* A @crossing record for each place in the code that met sensitive memory while restricted. */
+/* A @crossing record for each place in the code that left the restricted space. */
 void report_crossings(void);
+/* A @trace record for each of the last crossings. */
+void report_trace(void);
 /* The RAM that no restricted space maps, the @surface record of the machine. Unrestricted. */
 void report_hidden(struct vm *const *vms, unsigned int nr);
 /* One line about a guest's act that is answered but unusual; at most 8 a VM. */

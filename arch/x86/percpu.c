@@ -25,3 +25,23 @@ void percpu_init(uint32_t cpu)
 	this_cpu(percpu_sensitive_offset) = (uint64_t)(sensitive - __percpu_sensitive_start);
 	this_cpu(cpu_number) = cpu;
 }
+
+uint64_t percpu_template(uint64_t va)
+{
+	static const struct {
+		uint64_t base;
+		const char *start, *end;
+	} halves[] = {
+		{ PERCPU_BASE, __percpu_start, __percpu_end },
+		{ PERCPU_SENSITIVE_BASE, __percpu_sensitive_start, __percpu_sensitive_end },
+	};
+
+	for (unsigned int i = 0; i < sizeof(halves) / sizeof(halves[0]); i++) {
+		uint64_t offset = (va - halves[i].base) % PERCPU_STRIDE;
+
+		if (va - halves[i].base < CPUS_MAX * PERCPU_STRIDE &&
+		    offset < (uint64_t)(halves[i].end - halves[i].start))
+			return (uint64_t)halves[i].start + offset;
+	}
+	return 0;
+}

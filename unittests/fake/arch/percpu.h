@@ -12,3 +12,6 @@
 #define this_cpu_sensitive(var) (&(var))
 
 extern _Thread_local uint32_t cpu_number;
+
+/* As the real one: where the template of a per-CPU variable stands. A test's own. */
+uint64_t percpu_template(uint64_t va);

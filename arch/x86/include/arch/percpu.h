@@ -28,5 +28,8 @@ extern uint64_t percpu_offset, percpu_sensitive_offset;
 #define this_cpu_sensitive(var) \
 	((__typeof__(var) *)((uintptr_t) & (var) + this_cpu(percpu_sensitive_offset)))
 
+/* Where the template of the per-CPU variable at @va stands in the image; 0 if @va is no such. */
+uint64_t percpu_template(uint64_t va);
+
 /* This CPU's number, 0 for the one that booted. */
 extern uint32_t cpu_number;

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/* Which instructions cross, how often, and the last crossings one by one. See asi/crossing.h. */
+#include "asi/crossing.h"
+#include "arch/insn.h"
+#include "lib/bitops.h"
+
+#define ROWS  64
+#define TRACE 128 /* a power of two */
+
+static struct asi_crossing rows[ROWS];
+static unsigned int nr_rows;
+static uint64_t lost;
+static struct asi_trace trace[TRACE];
+static uint64_t nr_traced;
+
+/* One instruction may meet several kinds of memory, by the region: each gets a row. */
+static struct asi_crossing *row_of(enum asi_cause cause, uint64_t rip, uint64_t caller,
+				   uint64_t address)
+{
+	for (unsigned int i = 0; i < nr_rows; i++) {
+		struct asi_crossing *row = &rows[i];
+
+		if (row->rip == rip && row->caller == caller && row->cause == cause &&
+		    PML4_SLOT(row->address) == PML4_SLOT(address))
+			return row;
+	}
+	return NULL;
+}
+
+void crossing_note(enum asi_cause cause, const struct asi *asi, uint64_t rip, uint64_t caller,
+		   uint64_t address, uint64_t error)
+{
+	struct asi_crossing *row = row_of(cause, rip, caller, address);
+
+	trace[nr_traced++ % TRACE] =
+		(struct asi_trace){ rdtsc(), rip, address, error, asi->id, cause };
+	if (row) {
+		row->count++;
+		return;
+	}
+	if (nr_rows == ROWS) {
+		lost++;
+		return;
+	}
+	row = &rows[nr_rows++];
+	*row = (struct asi_crossing){ cause, asi->id, rip, caller, address, 1, "" };
+	if (cause == ASI_BY_FAULT)
+		asi_describe(address, row->what, sizeof(row->what));
+}
+
+static void sort_rows(void)
+{
+	for (unsigned int i = 1; i < nr_rows; i++) {
+		struct asi_crossing row = rows[i];
+		unsigned int at = i;
+
+		for (; at && rows[at - 1].count < row.count; at--)
+			rows[at] = rows[at - 1];
+		rows[at] = row;
+	}
+}
+
+bool asi_crossing_get(unsigned int i, struct asi_crossing *out)
+{
+	if (i == 0)
+		sort_rows();
+	if (i >= nr_rows)
+		return false;
+	*out = rows[i];
+	return true;
+}
+
+uint64_t asi_crossings_lost(void)
+{
+	return lost;
+}
+
+bool asi_trace_get(unsigned int i, struct asi_trace *out)
+{
+	uint64_t first = nr_traced - MIN(nr_traced, TRACE);
+
+	if (i >= nr_traced - first)
+		return false;
+	*out = trace[(first + i) % TRACE];
+	return true;
+}

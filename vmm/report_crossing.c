@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/* The @crossing records: which places left the restricted space, the most frequent first. */
+#include "asi/crossing.h"
+#include "lib/fmt.h"
+#include "lib/json.h"
+#include "lib/log.h"
+#include "lib/symbol.h"
+#include "vmm/report.h"
+
+#define PLACE_MAX 80
+
+static const char *const causes[ASI_CAUSE_NR] = {
+	[ASI_BY_FAULT] = "fault",
+	[ASI_BY_CALL] = "call",
+};
+
+/* "symbol+0x12"; @back is 1 for a return address, which may belong to the next function. */
+static const char *place(char buf[PLACE_MAX], uint64_t rip, uint64_t back)
+{
+	uint64_t offset;
+	const char *name = rip ? symbol_lookup(rip - back, &offset) : NULL;
+
+	if (!name)
+		return "";
+	fmt_print(buf, PLACE_MAX, "%.64s+0x%lx", name, offset + back);
+	return buf;
+}
+
+void report_crossings(void)
+{
+	char rip[PLACE_MAX], caller[PLACE_MAX], what[2 * CROSSING_WHAT_MAX];
+	struct asi_crossing c;
+
+	for (unsigned int i = 0; asi_crossing_get(i, &c); i++) {
+		json_escape(what, sizeof(what), c.what);
+		log_info("@crossing "
+			 "{\"cause\":\"%s\",\"rip\":\"%s\",\"caller\":\"%s\",\"domain\":%u,"
+			 "\"address\":\"0x%lx\",\"what\":\"%s\",\"count\":%lu}",
+			 causes[c.cause], place(rip, c.rip, c.cause == ASI_BY_CALL),
+			 place(caller, c.caller, 1), c.domain, c.address, what, c.count);
+	}
+	if (asi_crossings_lost())
+		log_info("%lu crossings at further places are in no record", asi_crossings_lost());
+}
+
+void report_trace(void)
+{
+	char rip[PLACE_MAX];
+	struct asi_trace t;
+
+	for (unsigned int i = 0; asi_trace_get(i, &t); i++)
+		log_info("@trace {\"tsc\":%lu,\"cause\":\"%s\",\"rip\":\"%s\",\"domain\":%u,"
+			 "\"address\":\"0x%lx\",\"error\":%lu}",
+			 t.tsc, causes[t.cause], place(rip, t.rip, t.cause == ASI_BY_CALL),
+			 t.domain, t.address, t.error);
+}
