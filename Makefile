@@ -79,7 +79,7 @@ $(IMAGE): $(OBJS) $B/linker.ld scripts/mksyms
 	$Q$(LD) $(LDFLAGS) -T $B/linker.ld -o $B/pass1.elf $(OBJS) $B/symbols0.o
 	$Qscripts/mksyms $B/pass1.elf $B/symbols1.S && $(CC) -c -o $B/symbols1.o $B/symbols1.S
 	$Q$(LD) $(LDFLAGS) -T $B/linker.ld -o $@ -Map $B/vestibule.map $(OBJS) $B/symbols1.o
-	$Qscripts/check_elf $@ asi/nonsensitive.list || { mv $@ $@.refused; false; }
+	$Qscripts/check_elf $@ asi/nonsensitive.list && scripts/check_critical $@ || { mv $@ $@.refused; false; }
 
 $B/linker.ld: linker.ld arch/x86/include/arch/layout.h
 	@mkdir -p $(@D)

@@ -113,6 +113,12 @@ static inline bool asi_maps_owner(const struct asi *asi, const struct mem_owner 
 	return asi->owner && owner && (asi->owner == owner || asi->owner->parent == owner);
 }
 
+/*
+ * Panics, and names @what, unless @asi maps every page of [@hva, @hva + @len): for what a critical section
+ * reaches by pointer, where a fault could not be served. Unrestricted.
+ */
+void asi_require_mapped(const struct asi *asi, const void *hva, size_t len, const char *what);
+
 /* Whether untrusted code runs in @asi. */
 static inline bool asi_runs_guest(const struct asi *asi)
 {

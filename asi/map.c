@@ -9,6 +9,7 @@
 #include "lib/assert.h"
 #include "lib/bitops.h"
 #include "lib/errno.h"
+#include "lib/panic.h"
 #include "mm/buddy.h"
 #include "mm/hostmap.h"
 #include "mm/memmap.h"
@@ -163,6 +164,16 @@ void map_destroy(struct asi *asi)
 		ptable_destroy(&asi->pt);
 	if (asi->self)
 		page_free(asi->self, 0);
+}
+
+void asi_require_mapped(const struct asi *asi, const void *hva, size_t len, const char *what)
+{
+	uint64_t va = (uint64_t)hva;
+
+	for (uint64_t at = ALIGN_DOWN(va, PAGE_SIZE); asi && at < va + len; at += PAGE_SIZE)
+		if (!ptable_walk(&asi->pt, at).present)
+			panic("domain %u does not map 0x%lx, which critical sections touch: %s",
+			      asi->id, at, what);
 }
 
 void pageblock_leave_restricted(void)

@@ -316,6 +316,22 @@ static void test_idle_domain(void **state)
 	page_free(global, 0);
 }
 
+/* What critical sections reach must be mapped to the last byte; without ASI there is nothing to ask. */
+static void test_require_mapped(void **state)
+{
+	void *local = page_alloc(0, LOCAL, &fake_owners[0]);
+	const char *va = (const char *)LOCALMAP_BASE + hva_to_hpa(local).v;
+	const char *block = (const char *)ALIGN_DOWN((uint64_t)va, PAGEBLOCK_SIZE);
+
+	(void)state;
+	asi_require_mapped(vms[0], block, PAGEBLOCK_SIZE, "all of its block");
+	asi_require_mapped(NULL, NULL, 1, "nothing");
+	expect_assert_failure(asi_require_mapped(vms[1], va, 1, "another's"));
+	expect_assert_failure(asi_require_mapped(vms[0], block + 1, PAGEBLOCK_SIZE, "a byte more"));
+	fake_irqs_on = false;
+	page_free(local, 0);
+}
+
 /* The domain lives as long as anyone has it; only the last put ends it. */
 static void test_references(void **state)
 {
@@ -448,12 +464,19 @@ static void test_off(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_self_page),    cmocka_unit_test(test_shared_regions),
-		cmocka_unit_test(test_vcpu_domains), cmocka_unit_test(test_idle_domain),
-		cmocka_unit_test(test_references),   cmocka_unit_test(test_wrong_class),
-		cmocka_unit_test(test_misuse),	     cmocka_unit_test(test_off),
-		cmocka_unit_test(test_hide_flushes), cmocka_unit_test(test_random_walk),
-		cmocka_unit_test(test_create_fails), cmocka_unit_test(test_create_first),
+		cmocka_unit_test(test_self_page),
+		cmocka_unit_test(test_shared_regions),
+		cmocka_unit_test(test_vcpu_domains),
+		cmocka_unit_test(test_idle_domain),
+		cmocka_unit_test(test_require_mapped),
+		cmocka_unit_test(test_references),
+		cmocka_unit_test(test_wrong_class),
+		cmocka_unit_test(test_misuse),
+		cmocka_unit_test(test_off),
+		cmocka_unit_test(test_hide_flushes),
+		cmocka_unit_test(test_random_walk),
+		cmocka_unit_test(test_create_fails),
+		cmocka_unit_test(test_create_first),
 	};
 
 	seed_start(7);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Making and unmaking a vCPU, switching this CPU to it, and its registers. */
 #include "vmm/vcpu.h"
+#include "arch/desc.h"
 #include "arch/fpu.h"
 #include "arch/percpu.h"
 #include "arch/regs.h"
@@ -140,6 +141,28 @@ static void put_owner(const struct vm *vm, struct mem_owner *owner, struct asi *
 		owner_destroy(owner, asi);
 }
 
+/* What the way into the guest and out of it touches by pointer; static data: scripts/check_critical. */
+static void check_critical(const struct vcpu *v)
+{
+	const struct {
+		const char *what;
+		const void *start;
+		size_t len;
+	} parts[] = {
+		{ "the vCPU", v, sizeof(*v) },
+		{ "its stack", (char *)v->stack_top - STACK_SIZE, STACK_SIZE },
+		{ "its statistics", v->stats, sizeof(*v->stats) },
+		{ "its domain", v->asi, sizeof(*v->asi) },
+		{ "the IDT", (void *)idt_base(), IDT_SIZE },
+		{ "the GDT", (void *)gdt_base(), GDT_SIZE },
+		{ "the TSS", (void *)gdt_tss_base(), TSS_SIZE },
+		{ "per-CPU data", this_cpu_ptr(vcpu_loaded), sizeof(vcpu_loaded) },
+	};
+
+	for (unsigned int i = 0; v->asi && i < ARRAY_SIZE(parts); i++)
+		asi_require_mapped(v->asi, parts[i].start, parts[i].len, parts[i].what);
+}
+
 int vcpu_create(struct vm *vm, struct vcpu **out)
 {
 	struct mem_owner *owner;
@@ -165,6 +188,7 @@ int vcpu_create(struct vm *vm, struct vcpu **out)
 		vcpu_destroy(v);
 		return err;
 	}
+	check_critical(v);
 	vcpu_put();
 	/* SDM, "Initializing a VMCS": VMCLEAR makes the launch state clear. */
 	if (!vmclear(v->vmcs.v))

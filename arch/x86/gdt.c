@@ -20,6 +20,7 @@ struct tss {
 
 static __percpu uint64_t gdt[5];
 static __percpu struct tss tss;
+_Static_assert(sizeof(gdt) == GDT_SIZE && sizeof(tss) == TSS_SIZE, "arch/desc.h");
 
 void gdt_init(void)
 {

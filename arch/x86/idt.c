@@ -16,6 +16,7 @@ struct gate {
 
 extern char trap_stubs[];
 static __nonsensitive struct gate idt[256] __aligned(16);
+_Static_assert(sizeof(idt) == IDT_SIZE, "arch/desc.h");
 
 static uint8_t ist_of(unsigned int vector)
 {
