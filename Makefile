@@ -38,7 +38,7 @@ LDFLAGS := -static -nostdlib -z max-page-size=4096 --no-warn-rwx-segments --buil
 OBJS := $(SRCS:%=$B/obj/%.o) $(ASMS:%=$B/obj/%.o)
 IMAGE := $B/vestibule.elf
 
-.PHONY: all run test bench check unittests tsan fuzz mutants coverage bench-mm gdb clang format clean deps help
+.PHONY: all run test attack bench check unittests tsan fuzz mutants coverage bench-mm gdb clang format clean deps help
 .DELETE_ON_ERROR:
 
 all: $(IMAGE) $B/vestibule.iso guests ## the image, its ISO and the test guests
@@ -67,6 +67,12 @@ bench: deps ## exit costs with asi=on and asi=off, side by side
 
 check: $(IMAGE) ## layers, headers, sizes, format, image
 	$Qscripts/test --only '^check'
+
+attack: all ## two guests that cause ten million exits at random, with audits (N=exits SEED=n)
+	$Qscripts/run --timeout 7200 --guest build/guests/attacker.elf,name=one,mem=16:"n=$$(($N / 2)) seed=$(SEED) audit=500000" \
+		--guest build/guests/attacker.elf,name=two,mem=16,domain=vcpu:"n=$$(($N / 2)) seed=$$(($(SEED) + 1)) audit=500000"
+N := 10000000
+SEED := 1
 
 gdb: all ## boots under QEMU (UEFI, no VMX) and waits for gdb on port 1234
 	$Qscripts/run --machine qemu-uefi --gdb --timeout 86400
