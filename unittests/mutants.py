@@ -58,6 +58,10 @@ MUTANTS = [
     # In front of the pools, and behind them.
     ("pagecache-double-free", "pcp buddy",
      (BADUSE, "page->state != PAGE_USED ||", "(page->state != PAGE_USED && page->state != PAGE_CACHED) ||")),
+    ("pagecache-others-not-asked", "pcp", ("mm/pagecache.c", "__atomic_store_n(&other->limit, 0, __ATOMIC_RELAXED);", ";")),
+    ("pagecache-not-listed", "pcp", ("mm/pagecache.c", "buddy.caches = c;", "(void)c;")),
+    ("add-twice", "buddy", (BUDDY, " && block->nr_managed + nr_each <= PAGEBLOCK_PAGES", "")),
+    ("head-of-another-run", "buddy", ("mm/page.h", "pfn - at < 1UL << head->order ? head : page", "head")),
     ("quarantine-too-early", "quarantine", (QUARANTINE, "if (!tlb_generation_passed(run->gen))", "if (false)")),
     # Slab.
     ("slab-double-free", "slab slab_cpus", (SLAB, "if (!live || ", "if ((live & 0) || ")),
