@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What tests of everything above the buddy share: cmocka, some RAM, and a leak counter. */
+/* What tests of everything above the buddy share: cmocka, some RAM, a leak counter, and two looks at memory. */
 #pragma once
 #include <setjmp.h>
 #include <stdarg.h>
@@ -24,4 +24,18 @@ static inline int memory_setup(void **state)
 	(void)state;
 	buddy_add(HPA(MiB(1)), HPA(MiB(65)));
 	return 0;
+}
+
+static inline enum mem_class class_at(const void *hva)
+{
+	return pfn_to_pageblock(hva_to_hpa(hva).v / PAGE_SIZE)->class;
+}
+
+static inline bool is_zero(const uint8_t *p, size_t len)
+{
+	while (len && !*p) {
+		p++;
+		len--;
+	}
+	return len == 0;
 }

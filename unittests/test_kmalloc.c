@@ -50,20 +50,6 @@ static int check_none_live(void **state)
 	return 0;
 }
 
-static enum mem_class class_at(const void *hva)
-{
-	return pfn_to_pageblock(hva_to_hpa(hva).v / PAGE_SIZE)->class;
-}
-
-static bool is_zero(const uint8_t *p, size_t len)
-{
-	while (len && !*p) {
-		p++;
-		len--;
-	}
-	return len == 0;
-}
-
 /* Every size around the borders of each kind, in each class. */
 static void test_sizes(void **state)
 {

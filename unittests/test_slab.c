@@ -34,20 +34,6 @@ static struct mem_owner *owner_for(enum mem_class class)
 	return class == LOCAL ? &owners[0] : NULL;
 }
 
-static enum mem_class class_at(const void *hva)
-{
-	return pfn_to_pageblock(hva_to_hpa(hva).v / PAGE_SIZE)->class;
-}
-
-static bool is_zero(const uint8_t *p, size_t len)
-{
-	while (len && !*p) {
-		p++;
-		len--;
-	}
-	return len == 0;
-}
-
 /* Objects of every size are aligned, cleared, do not overlap, and lie in the cache's class. */
 static void test_shapes(void **state)
 {
