@@ -182,3 +182,6 @@ bench_mm_SRCS := $(BUDDY_SRCS) mm/slab.c mm/slab_run.c mm/vmarea.c mm/vmalloc.c 
 # mm/metadata.c and mm/memmap.c are included here.
 UNIT_TESTS += metadata
 test_metadata_SRCS := mm/ptable.c $(test_buddy_SRCS)
+
+UNIT_TESTS += report_mem
+test_report_mem_SRCS := vmm/report_mem.c lib/log.c lib/fmt.c
