@@ -5,7 +5,10 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
 #include <cmocka.h>
+#include "lib/assert.h"
 #include "lib/bitops.h"
 #include "mm/buddy.h"
 
@@ -16,6 +19,15 @@ static inline uint64_t memory_used(void)
 
 	buddy_get_stats(&s);
 	return s.total_pages - s.free_pages[SENSITIVE] - s.free_pages[GLOBAL] - s.free_pages[LOCAL];
+}
+
+/* Whether the last panic says, or is reported at, an address in the test @f: that of the wrong call. */
+static inline bool panic_names(void (*f)(void **))
+{
+	const char *said = strstr(fake_panic_text, "called from ");
+	uint64_t rip = said ? strtoul(said + strlen("called from "), NULL, 16) : fake_panic_rip;
+
+	return rip - (uint64_t)f < 8 * PAGE_SIZE;
 }
 
 /* A group setup: 64 MiB. */
