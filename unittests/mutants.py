@@ -136,6 +136,13 @@ MUTANTS = [
     ("domain-destroy-shared", "asi_map", (MAP, "ptable_unshare(&asi->pt, IMAGE_BASE, PT_LEVELS - 1);", "")),
     ("domain-error-leak", "asi_map", (DOMAIN, "map_destroy(asi);\n\t\tslab_free", "slab_free")),
     ("domain-stale-owner", "asi_map", (DOMAIN, "asi_by_owner[asi->owner->id] = NULL;", "")),
+    # All together.
+    ("walk-wrong-owner", "walk_mm", (BLOCKS, "block[i].owner = owner;", "block[i].owner = old.owner;")),
+    ("walk-no-scrub", "walk_mm", (BLOCKS, _SCRUB, "")),
+    ("walk-no-hide", "walk_mm", (BLOCKS, "if (old.class != SENSITIVE)", "if (false)")),
+    ("walk-frame-in-absent", "walk_mm",
+     (PTABLE, "len - done >= size);\n\t\t\tWRITE_ONCE(*entry, PTE_ABSENT)",
+      "len - done >= size);\n\t\t\tWRITE_ONCE(*entry, *entry & ~pt->format->present)")),
     # Translations that are no longer right.
     ("tlb-generation-ignored", "asi_tlb asi_switch",
      (SWITCH, "tlb_has_pcid() && this_cpu(asi_slots[slot]).gen == gen", "tlb_has_pcid()")),
