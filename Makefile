@@ -116,25 +116,30 @@ include guest-tests/guests.mk
 include unittests/tests.mk
 
 HOST_CFLAGS := -std=gnu11 -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -Wall -Wextra \
-	-Werror -Iunittests/fake -Iarch/x86/include -I. -MMD -MP
+	-Werror -Iunittests/fake -Iarch/x86/include -I.
+
+# A program for the host: title, compiler and flags, sources, libraries. A compiler that is given several
+# sources would write the dependencies of the last one only; and $^ has what these include besides.
+define host_program
+@mkdir -p $(@D)
+@printf "  %-7s %s\n" $1 $@
+$Q{ $2 -MM -MP -MT $@ $(sort $3) && echo "$(sort $3):"; } >$@.d
+$Q$2 -o $@ $(sort $3) $4
+endef
 
 unittests: $(UNIT_TESTS:%=$B/unittests/test_%) $B/unittests/test_thread_mm ## the host unit tests (cmocka, ASan, UBSan)
 
 define unit_test
 $B/unittests/test_$1: unittests/test_$1.c $$(test_$1_SRCS) Makefile unittests/tests.mk
-	@mkdir -p $$(@D)
-	@echo "  HOSTCC  $$@"
-	$$Q$$(HOSTCC) $$(HOST_CFLAGS) $$(test_$1_CFLAGS) -MF $$@.d -o $$@ $$(filter %.c,$$^) -lcmocka $$(test_$1_LIBS)
+	$$(call host_program,HOSTCC,$$(HOSTCC) $$(HOST_CFLAGS) $$(test_$1_CFLAGS),unittests/test_$1.c $$(test_$1_SRCS),-lcmocka $$(test_$1_LIBS))
 endef
 $(foreach t,$(UNIT_TESTS),$(eval $(call unit_test,$t)))
 
 # unittests/host: real locks and a thread for each CPU, for what unittests/fake has no answer to.
-THREAD_CFLAGS := -std=gnu11 -g -O1 -Wall -Wextra -Werror -Iunittests/host -Iunittests/fake -Iarch/x86/include -I. -MMD -MP
+THREAD_CFLAGS := -std=gnu11 -g -O1 -Wall -Wextra -Werror -Iunittests/host -Iunittests/fake -Iarch/x86/include -I.
 
 $B/unittests/test_thread_mm: unittests/thread_mm.c $(thread_mm_SRCS) Makefile unittests/tests.mk
-	@mkdir -p $(@D)
-	@echo "  HOSTCC  $@"
-	$Q$(HOSTCC) $(THREAD_CFLAGS) -fsanitize=thread -DFAKE_RAM_SIZE='(256UL << 20)' -MF $@.d -o $@ $(filter %.c,$^) -lpthread
+	$(call host_program,HOSTCC,$(HOSTCC) $(THREAD_CFLAGS) -fsanitize=thread -DFAKE_RAM_SIZE='(256UL << 20)',unittests/thread_mm.c $(thread_mm_SRCS),-lpthread)
 
 tsan: $B/unittests/test_thread_mm ## all allocators on several CPUs under ThreadSanitizer (SECONDS=n SEED=n)
 	$Q$<
@@ -144,9 +149,7 @@ bench-mm: deps ## the allocators beside glibc, jemalloc and mimalloc, with targe
 	$Qscripts/bench-mm
 
 $B/unittests/bench_mm: unittests/bench_mm.c $(bench_mm_SRCS) Makefile unittests/tests.mk
-	@mkdir -p $(@D)
-	@echo "  HOSTCC  $@"
-	$Q$(HOSTCC) $(filter-out -O1,$(THREAD_CFLAGS)) -O2 -MF $@.d -o $@ $(filter %.c,$^)
+	$(call host_program,HOSTCC,$(HOSTCC) $(filter-out -O1,$(THREAD_CFLAGS)) -O2,unittests/bench_mm.c $(bench_mm_SRCS))
 
 mutants: ## plants faults in copies of the sources, each to be seen by a unit test
 	$Qscripts/mutants
@@ -161,12 +164,11 @@ fuzz: deps ## libFuzzer on all allocators and restricted tables (FUZZ_SECONDS=n)
 	$Q$B/unittests/fuzz_mm -max_total_time=$(FUZZ_SECONDS) -max_len=512 -timeout=20 -verbosity=0 -print_final_stats=1 -artifact_prefix=build/fuzz/ build/fuzz/corpus
 
 FUZZ_SECONDS ?= 30
+FUZZ_CFLAGS := -std=gnu11 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -Wall -Wextra \
+	-Werror -Iunittests/fake -Iarch/x86/include -I.
 
 $B/unittests/fuzz_mm: unittests/fuzz_mm.c $(fuzz_mm_SRCS) Makefile unittests/tests.mk
-	@mkdir -p $(@D)
-	@echo "  CLANG   $@"
-	$Qclang -std=gnu11 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -Wall -Wextra -Werror \
-		-Iunittests/fake -Iarch/x86/include -I. -o $@ $(filter %.c,$^)
+	$(call host_program,CLANG,clang $(FUZZ_CFLAGS),unittests/fuzz_mm.c $(fuzz_mm_SRCS))
 
 format: ## clang-format over the tree
 	$Qclang-format -i $$(git ls-files '*.c' '*.h')

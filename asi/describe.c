@@ -16,10 +16,10 @@ static const char *const classes[MEM_CLASS_NR] = {
 	[LOCAL] = "local",
 };
 
+/* Of the head of a run: a tail without one is not the buddy's. */
 static const char *const states[] = {
-	[PAGE_RESERVED] = "reserved", [PAGE_FREE] = "free", [PAGE_TAIL] = "tail",
-	[PAGE_USED] = "used",	      [PAGE_SLAB] = "slab", [PAGE_CACHED] = "free",
-	[PAGE_DEFERRED] = "deferred",
+	[PAGE_TAIL] = "reserved", [PAGE_FREE] = "free",	  [PAGE_USED] = "used",
+	[PAGE_SLAB] = "slab",	  [PAGE_CACHED] = "free", [PAGE_DEFERRED] = "deferred",
 };
 
 /* @what and, of the image or a per-CPU template, the symbol at @va. */

@@ -108,17 +108,28 @@ void pool_give(struct mem_pool *pool, struct page *run, unsigned int order)
 	pool_link(pool, pfn_to_page(pfn), order);
 }
 
+/* Nobody has the run yet. Whole blocks are counted, not looked into: a TiB takes milliseconds. */
+static void claim(pfn_t pfn, uint64_t nr_pages)
+{
+	uint64_t nr_each = MIN(nr_pages, PAGEBLOCK_PAGES);
+
+	for (pfn_t p = pfn; nr_pages < PAGEBLOCK_PAGES && p < pfn + nr_pages; p++)
+		ASSERT(page_head(pfn_to_page(p))->state == PAGE_TAIL);
+	for (pfn_t p = pfn; p < pfn + nr_pages; p += nr_each) {
+		struct pageblock *block = pfn_to_pageblock(p);
+
+		ASSERT(block->class == SENSITIVE && block->nr_managed + nr_each <= PAGEBLOCK_PAGES);
+		block->nr_managed = (uint16_t)(block->nr_managed + nr_each);
+	}
+}
+
 /* One naturally aligned run, for buddy_add. */
 static void buddy_add_run(pfn_t pfn, unsigned int order)
 {
 	struct mem_pool *pool = &buddy.pools[SENSITIVE];
 	uint64_t nr_pages = 1UL << order;
 
-	for (pfn_t p = pfn; p < pfn + nr_pages; p++) {
-		ASSERT(pfn_to_page(p)->state == PAGE_RESERVED);
-		ASSERT(pfn_to_pageblock(p)->class == SENSITIVE);
-		pfn_to_page(p)->state = PAGE_TAIL;
-	}
+	claim(pfn, nr_pages);
 	buddy.managed[pfn_to_hpa(pfn).v / PAGE_SIZE_1G / 64] |=
 		BIT(pfn_to_hpa(pfn).v / PAGE_SIZE_1G % 64);
 	pool->nr_pages += nr_pages;

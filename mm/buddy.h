@@ -34,7 +34,8 @@ void page_free(void *hva, unsigned int order);
 
 /*
  * Gives back everything that is free but not where all can use it: this CPU's cached pages, the
- * quarantine, idle blocks of other classes. Waits for other CPUs: no lock may be held.
+ * quarantine, idle blocks of other classes. Waits for other CPUs: no lock may be held. Other CPUs are
+ * asked for what they cache, and give it back when they next allocate or free (mm/pagecache.h).
  */
 void page_reclaim(void);
 

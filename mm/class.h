@@ -19,6 +19,7 @@ enum mem_class {
 
 #define PAGEBLOCK_ORDER 9 /* 2 MiB */
 #define PAGEBLOCK_SIZE	PAGE_SIZE_2M
+#define PAGEBLOCK_PAGES (1UL << PAGEBLOCK_ORDER)
 #define PAGE_ORDER_MAX	18 /* 1 GiB: the largest run the buddy hands out */
 
 /*

@@ -267,7 +267,6 @@ const char *hostmap_region(uint64_t va)
 		uint64_t base;
 		const char *name;
 	} regions[] = {
-		{ IMAGE_BASE, "image" },
 		{ DEVICE_BASE + PML4_SLOT_SIZE, "nothing" },
 		{ DEVICE_BASE, "devices" },
 		{ SELF_PAGE, "self page" },
@@ -281,6 +280,8 @@ const char *hostmap_region(uint64_t va)
 		{ DIRECTMAP_BASE, "direct map" },
 	};
 
+	if (va >= IMAGE_BASE)
+		return "image";
 	for (unsigned int i = 0; i < ARRAY_SIZE(regions); i++)
 		if (va >= regions[i].base)
 			return regions[i].name;

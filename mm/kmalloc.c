@@ -4,7 +4,7 @@
 #include "arch/insn.h"
 #include "lib/assert.h"
 #include "lib/errno.h"
-#include "mm/buddy.h"
+#include "mm/pool.h"
 #include "mm/slab_internal.h"
 
 #define WHOLE_PAGES 1 /* struct page's @slab: a run that kmalloc handed out; no slab's offset */
@@ -138,7 +138,7 @@ void kfree(void *hva)
 
 	if (!hva)
 		return;
-	if (!hva_is_ram(hva))
+	if (!hva_is_ram(hva) || !buddy_manages(hva_to_hpa(hva)))
 		panic("kfree of %p, which is not RAM; called from %p", hva,
 		      __builtin_return_address(0));
 	page = page_head(pfn_to_page(hpa_to_pfn(hva_to_hpa(hva))));

@@ -2,7 +2,7 @@
 /*
  * Page metadata is backed wherever the buddy may look: a run's buddy lies in the same 1 GiB
  * (PAGE_ORDER_MAX), so every 1 GiB that holds RAM has both arrays in full. What stands for holes is
- * one shared page of zeros, read-only: zero is PAGE_RESERVED, so a hole never merges.
+ * one shared page of zeros, read-only: zero is never PAGE_FREE, so a hole never merges.
  */
 #include "mm/metadata.h"
 #include "arch/insn.h"

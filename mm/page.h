@@ -5,15 +5,15 @@
  * space maps it (GLOBAL), so that the allocators run without a crossing.
  *
  * A run's twin may lie in a hole, though never in another aligned GiB, so both
- * arrays read as zero, which is PAGE_RESERVED, all over a GiB that holds RAM.
+ * arrays read as zero all over a GiB that holds RAM. Zero is right for whatever is no head of a
+ * run, the buddy's or not: so giving the buddy RAM writes to heads alone.
  */
 #pragma once
 #include "mm/class.h"
 
 enum page_state {
-	PAGE_RESERVED, /* not the buddy's: firmware, image, boot modules, metadata */
+	PAGE_TAIL,     /* inside a run whose head says more; or not the buddy's: see page_head() */
 	PAGE_FREE,     /* head of a free run of 2^order pages */
-	PAGE_TAIL,     /* inside a run whose head says more */
 	PAGE_USED,     /* head of an allocated run of 2^order pages */
 	PAGE_SLAB,     /* head of a run that belongs to a slab cache */
 	PAGE_CACHED,   /* free, in a CPU's cache (mm/pagecache.h): a run of order 0 */
@@ -38,7 +38,9 @@ _Static_assert(sizeof(struct page) == 16, "metadata stays below 0.5 % of RAM");
 struct pageblock {
 	struct mem_owner *owner; /* LOCAL only */
 	uint8_t class;		 /* enum mem_class */
-	uint8_t unused[7];
+	uint8_t unused;
+	uint16_t nr_managed; /* pages of it that are the buddy's */
+	uint8_t unused2[4];
 };
 _Static_assert(sizeof(struct pageblock) == 16, "a page of them covers 512 MiB");
 
@@ -68,15 +70,21 @@ static inline void page_set_state(struct page *page, enum page_state state)
 	__atomic_store_n(&page->state, (uint8_t)state, __ATOMIC_RELAXED);
 }
 
-/* The head of the run that @page, which the buddy manages, is part of. */
+/*
+ * The head of the run that @page is part of; @page itself, a PAGE_TAIL, if it is not the buddy's:
+ * firmware, image, boot modules, metadata, holes.
+ */
 static inline struct page *page_head(struct page *page)
 {
 	pfn_t pfn = page_to_pfn(page);
 
 	/* Runs are naturally aligned, so clearing low bits one by one cannot step over the head. */
-	for (unsigned int bit = 0; page->state == PAGE_TAIL; bit++) {
-		pfn &= ~(1UL << bit);
-		page = pfn_to_page(pfn);
+	for (unsigned int bit = 0; bit <= PAGE_ORDER_MAX; bit++) {
+		pfn_t at = pfn >> bit << bit;
+		struct page *head = pfn_to_page(at);
+
+		if (head->state != PAGE_TAIL)
+			return pfn - at < 1UL << head->order ? head : page;
 	}
 	return page;
 }

@@ -192,14 +192,13 @@ void page_reclaim(void)
 const char *page_why_not_free(const void *hva, unsigned int order)
 {
 	static const char *const states[] = {
-		[PAGE_RESERVED] = "not the allocator's",
 		[PAGE_FREE] = "free already",
 		[PAGE_TAIL] = "inside a run",
 		[PAGE_SLAB] = "a slab cache's",
 		[PAGE_CACHED] = "free already, in a cache",
 		[PAGE_DEFERRED] = "free already, deferred",
 	};
-	const struct page *page;
+	struct page *page;
 
 	if (!hva_is_ram(hva))
 		return "no address of RAM";
@@ -208,6 +207,8 @@ const char *page_why_not_free(const void *hva, unsigned int order)
 	if ((uint64_t)hva % PAGE_SIZE)
 		return "not the start of a page";
 	page = pfn_to_page(hpa_to_pfn(hva_to_hpa(hva)));
+	if (page_head(page)->state == PAGE_TAIL)
+		return "not the allocator's";
 	if (page->state != PAGE_USED)
 		return page->state < ARRAY_SIZE(states) ? states[page->state] : "corrupt metadata";
 	return page->order != order ? "of another order" : "the alias of another class";

@@ -7,8 +7,8 @@
 #include "arch/insn.h"
 #include "lib/assert.h"
 #include "lib/bitops.h"
+#include "mm/baduse.h"
 #include "mm/pagecache.h"
-#include "mm/pool.h"
 #include "mm/quarantine.h"
 
 /*
@@ -174,7 +174,8 @@ bool pageblock_reclaim(void)
 
 void mem_owner_init(struct mem_owner *owner, uint16_t id)
 {
-	ASSERT(id >= 1 && id <= OWNER_MAX);
+	if (id < 1 || id > OWNER_MAX)
+		panic_caller(CALLER, "mem_owner_init: no owner can have number %u", id);
 	*owner = (struct mem_owner){ .id = id };
 }
 
@@ -198,7 +199,7 @@ void mem_owner_destroy(struct mem_owner *owner)
 	used = pool->nr_pages - pool->nr_free - pool->nr_moving;
 	spin_unlock(&buddy.lock, flags);
 	if (used)
-		panic("owner %u ends with %lu pages in use", owner->id, used);
+		panic_caller(CALLER, "owner %u ends with %lu pages in use", owner->id, used);
 	pool_trim(pool, 0);
 	/* The last blocks may have gone to a CPU under pressure meanwhile: it still writes our counters. */
 	wait_for_movers(pool);

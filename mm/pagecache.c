@@ -4,44 +4,13 @@
 #include "mm/pagecache.h"
 #include "mm/pool.h"
 
-__percpu struct pagecache pagecache = { .limit = PAGECACHE_MAX };
-
-/* With the lock held. */
-static void list_cache(struct pagecache *c)
-{
-	if (c->listed)
-		return;
-	c->next = buddy.caches;
-	buddy.caches = c;
-	c->listed = true;
-}
-
-void pagecache_refill(enum mem_class class)
-{
-	uint64_t flags = spin_lock(&buddy.lock);
-	struct pagecache *c = this_cpu_ptr(pagecache);
-	uint32_t nr = c->nr[class];
-	struct page *page;
-
-	list_cache(c);
-	while (nr < MIN(PAGECACHE_BATCH, c->limit)) {
-		page = pool_take(&buddy.pools[class], 0);
-		if (!page)
-			break;
-		page_set_state(page, PAGE_CACHED);
-		c->page[class][nr++] = page;
-	}
-	pool_note_peak(&buddy.pools[class]);
-	__atomic_store_n(&c->nr[class], nr, __ATOMIC_RELAXED);
-	spin_unlock(&buddy.lock, flags);
-}
+__percpu struct pagecache pagecache;
 
 /* Gives back the @n coldest; the lock is held. */
 static void give_coldest(struct pagecache *c, enum mem_class class, uint32_t n)
 {
 	uint32_t nr = c->nr[class];
 
-	list_cache(c);
 	for (uint32_t i = 0; i < nr; i++) {
 		struct page *page = c->page[class][i];
 
@@ -55,12 +24,59 @@ static void give_coldest(struct pagecache *c, enum mem_class class, uint32_t n)
 	__atomic_store_n(&c->nr[class], nr - n, __ATOMIC_RELAXED);
 }
 
+/* Gives back all, and begins anew; false if there were none. The lock is held. */
+static bool start_over(struct pagecache *c)
+{
+	bool any = false;
+
+	for (enum mem_class class = SENSITIVE; class < LOCAL; class ++) {
+		any |= c->nr[class] != 0;
+		give_coldest(c, class, c->nr[class]);
+	}
+	if (!c->listed) {
+		c->next = buddy.caches;
+		buddy.caches = c;
+		c->listed = true;
+	}
+	__atomic_store_n(&c->limit, c->off ? 0 : PAGECACHE_MAX, __ATOMIC_RELAXED);
+	return any;
+}
+
+/* A batch from the pool, as far as it has free runs. The lock is held. */
+static void fill(struct pagecache *c, enum mem_class class)
+{
+	uint32_t nr = c->nr[class];
+	struct page *page;
+
+	while (nr < PAGECACHE_BATCH && (page = pool_take(&buddy.pools[class], 0))) {
+		page_set_state(page, PAGE_CACHED);
+		c->page[class][nr++] = page;
+	}
+	pool_note_peak(&buddy.pools[class]);
+	__atomic_store_n(&c->nr[class], nr, __ATOMIC_RELAXED);
+}
+
+void pagecache_refill(enum mem_class class)
+{
+	uint64_t flags = spin_lock(&buddy.lock);
+	struct pagecache *c = this_cpu_ptr(pagecache);
+
+	if (c->limit)
+		fill(c, class);
+	else
+		start_over(c);
+	spin_unlock(&buddy.lock, flags);
+}
+
 void pagecache_spill(enum mem_class class)
 {
 	uint64_t flags = spin_lock(&buddy.lock);
 	struct pagecache *c = this_cpu_ptr(pagecache);
 
-	give_coldest(c, class, MIN(c->nr[class], PAGECACHE_BATCH));
+	if (c->limit)
+		give_coldest(c, class, MIN(c->nr[class], PAGECACHE_BATCH));
+	else
+		start_over(c);
 	spin_unlock(&buddy.lock, flags);
 }
 
@@ -68,20 +84,19 @@ bool pagecache_drain(void)
 {
 	uint64_t flags = spin_lock(&buddy.lock);
 	struct pagecache *c = this_cpu_ptr(pagecache);
-	bool any = false;
+	bool any = start_over(c);
 
-	for (enum mem_class class = SENSITIVE; class < LOCAL; class ++) {
-		any |= c->nr[class] != 0;
-		give_coldest(c, class, c->nr[class]);
-	}
+	for (struct pagecache *other = buddy.caches; other; other = other->next)
+		if (other != c)
+			__atomic_store_n(&other->limit, 0, __ATOMIC_RELAXED);
 	spin_unlock(&buddy.lock, flags);
 	return any;
 }
 
 void pagecache_enable(bool on)
 {
+	this_cpu(pagecache.off) = !on;
 	pagecache_drain();
-	this_cpu(pagecache.limit) = on ? PAGECACHE_MAX : 0;
 }
 
 void pagecache_retire(void)

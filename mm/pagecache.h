@@ -2,7 +2,9 @@
 /*
  * A few single pages for each CPU, in front of the SENSITIVE and the GLOBAL pool: alloc and free of
  * one page then take no lock and no atomic instruction. Interrupts off is the only protection, so a
- * cache is touched by its own CPU alone; others may read its counts.
+ * cache is touched by its own CPU alone; others may read its counts, and when memory is short ask for
+ * its pages: they set the limit to 0, so the next page that is freed there, or not found there, takes
+ * the slow way, which gives back all. A CPU that does neither keeps what it has, 512 KiB at most.
  *
  * LOCAL has none. An owner's end must get every page back at once, without asking other CPUs, and what
  * allocates LOCAL memory often, the slab caches, has per-CPU stocks of its own.
@@ -20,10 +22,11 @@
 #define PAGECACHE_BATCH 32 /* moved from and to the pool at a time */
 
 struct pagecache {
-	uint32_t nr[LOCAL];	/* by class: SENSITIVE and GLOBAL */
-	uint32_t limit;		/* PAGECACHE_MAX, or 0 while tests count allocations */
-	bool listed;		/* in buddy.caches */
-	struct pagecache *next; /* there */
+	uint32_t nr[LOCAL]; /* by class: SENSITIVE and GLOBAL */
+	uint32_t limit;	    /* PAGECACHE_MAX; 0: never used, off, or another CPU wants the pages */
+	bool off;	    /* while tests count allocations, and for good when the CPU ends */
+	bool listed;	    /* in buddy.caches */
+	struct pagecache *next;			 /* there */
 	struct page *page[LOCAL][PAGECACHE_MAX]; /* the last one is the warmest */
 };
 
@@ -54,7 +57,7 @@ static inline bool pagecache_put(struct page *page, enum mem_class class)
 	uint64_t flags = irq_save();
 	struct pagecache *c = this_cpu_ptr(pagecache);
 	uint32_t nr = c->nr[class];
-	bool fits = nr < c->limit;
+	bool fits = nr < __atomic_load_n(&c->limit, __ATOMIC_RELAXED);
 
 	if (likely(fits)) {
 		page_set_state(page, PAGE_CACHED);
@@ -65,11 +68,11 @@ static inline bool pagecache_put(struct page *page, enum mem_class class)
 	return fits;
 }
 
-/* A batch from the pool into this CPU's empty cache, as far as the pool has free runs. */
+/* A batch from the pool into this CPU's empty cache, as far as the pool has free runs; none if asked for pages. */
 void pagecache_refill(enum mem_class class);
-/* A batch of the coldest pages back to the pool. */
+/* A batch of the coldest pages back to the pool; all if asked for them. */
 void pagecache_spill(enum mem_class class);
-/* All of this CPU's cached pages back to the pools; false if there were none. */
+/* All of this CPU's cached pages back to the pools, false if there were none; asks for those of the others. */
 bool pagecache_drain(void);
 /* Drains, and from now on (or no more) caches nothing on this CPU. */
 void pagecache_enable(bool on);

@@ -389,14 +389,16 @@ slow:
 void slab_cache_init(struct slab_cache *cache, const char *name, size_t size, size_t align,
 		     enum mem_class class, struct mem_owner *owner)
 {
-	struct slab_cache **caches = caches_of(class, owner);
+	struct slab_cache **caches;
 	uint64_t flags;
 
 	align = align ? align : ALIGN_DEFAULT;
-	if (size < 1 || size > SLAB_SIZE_MAX || align > ALIGN_MAX || (align & (align - 1)))
-		panic("slab %s: no cache can have objects of %lu bytes aligned to %lu; called from "
-		      "%p",
-		      name, size, align, __builtin_return_address(0));
+	if (size < 1 || size > SLAB_SIZE_MAX || align > ALIGN_MAX || (align & (align - 1)) ||
+	    class >= MEM_CLASS_NR || (class == LOCAL) != (owner != NULL))
+		panic("slab %s: no cache can have objects of %lu bytes aligned to %lu, class %u, "
+		      "owner %u; called from %p",
+		      name, size, align, class, owner ? owner->id : 0, __builtin_return_address(0));
+	caches = caches_of(class, owner);
 	align = MAX(align, sizeof(uint64_t));
 	*cache = (struct slab_cache){ .name = name,
 				      .size = (uint32_t)(DEBUG ? size : ALIGN_UP(size, 8)),

@@ -8,6 +8,10 @@
  * batch of them, which is unmapped, flushed once, and given back. Until then nobody finds or gets
  * them; a stale pointer reads memory that has not changed class or owner. Each range has its own
  * batch and counters, so that what one owner frees says nothing to another.
+ *
+ * The pages do not go through the quarantine (mm/quarantine.h): it keeps pages and knows of no addresses,
+ * which may not be used again either before every CPU has flushed. So a batch flushes anyway, and that
+ * one flush makes its pages safe too.
  */
 #pragma once
 #include <stdbool.h>

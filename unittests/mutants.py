@@ -58,6 +58,10 @@ MUTANTS = [
     # In front of the pools, and behind them.
     ("pagecache-double-free", "pcp buddy",
      (BADUSE, "page->state != PAGE_USED ||", "(page->state != PAGE_USED && page->state != PAGE_CACHED) ||")),
+    ("pagecache-others-not-asked", "pcp", ("mm/pagecache.c", "__atomic_store_n(&other->limit, 0, __ATOMIC_RELAXED);", ";")),
+    ("pagecache-not-listed", "pcp", ("mm/pagecache.c", "buddy.caches = c;", "(void)c;")),
+    ("add-twice", "buddy", (BUDDY, " && block->nr_managed + nr_each <= PAGEBLOCK_PAGES", "")),
+    ("head-of-another-run", "buddy", ("mm/page.h", "pfn - at < 1UL << head->order ? head : page", "head")),
     ("quarantine-too-early", "quarantine", (QUARANTINE, "if (!tlb_generation_passed(run->gen))", "if (false)")),
     # Slab.
     ("slab-double-free", "slab slab_cpus", (SLAB, "if (!live || ", "if ((live & 0) || ")),
@@ -132,6 +136,13 @@ MUTANTS = [
     ("domain-destroy-shared", "asi_map", (MAP, "ptable_unshare(&asi->pt, IMAGE_BASE, PT_LEVELS - 1);", "")),
     ("domain-error-leak", "asi_map", (DOMAIN, "map_destroy(asi);\n\t\tslab_free", "slab_free")),
     ("domain-stale-owner", "asi_map", (DOMAIN, "asi_domains[asi->id] = NULL;", "")),
+    # All together.
+    ("walk-wrong-owner", "walk_mm", (BLOCKS, "block[i].owner = owner;", "block[i].owner = old.owner;")),
+    ("walk-no-scrub", "walk_mm", (BLOCKS, _SCRUB, "")),
+    ("walk-no-hide", "walk_mm", (BLOCKS, "if (old.class != SENSITIVE)", "if (false)")),
+    ("walk-frame-in-absent", "walk_mm",
+     (PTABLE, "len - done >= size);\n\t\t\tWRITE_ONCE(*entry, PTE_ABSENT)",
+      "len - done >= size);\n\t\t\tWRITE_ONCE(*entry, *entry & ~pt->format->present)")),
     # Translations that are no longer right.
     ("tlb-generation-ignored", "asi_tlb asi_switch",
      (SWITCH, "tlb_has_pcid() && this_cpu(asi_slots[slot]).gen == gen", "tlb_has_pcid()")),

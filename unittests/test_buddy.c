@@ -61,15 +61,19 @@ static void test_misuse(void **state)
 	page_free(single, 0);
 	expect_assert_failure(page_free(single, 0)); /* free, though no pool has it */
 	assert_non_null(strstr(fake_panic_text, "free already, in a cache"));
-	assert_true(fake_panic_rip - (uint64_t)test_misuse < 4096); /* the caller is named */
+	assert_true(panic_names(test_misuse));
 	expect_assert_failure(page_free_deferred(single, 0));
 	expect_assert_failure(page_free(sensitive, 1));
 	expect_assert_failure(page_free(sensitive, 3));
 	expect_assert_failure(page_free(sensitive + PAGE_SIZE, 0));
+	assert_non_null(strstr(fake_panic_text, "inside a run"));
 	expect_assert_failure(page_free(sensitive + 8, 2));
 	expect_assert_failure(page_free(&on_stack, 0));
 	expect_assert_failure(page_free(NULL, 0));
-	expect_assert_failure(page_free(hpa_to_direct(HPA(0)), 0));	   /* reserved */
+	expect_assert_failure(page_free(hpa_to_direct(HPA(0)), 0)); /* reserved */
+	assert_non_null(strstr(fake_panic_text, "not the allocator's"));
+	assert_ptr_equal(page_head(pfn_to_page(0x9f)),
+			 pfn_to_page(0x9f)); /* behind a run, in none */
 	expect_assert_failure(page_free(hpa_to_direct(HPA(MiB(600))), 9)); /* a hole */
 	expect_assert_failure(page_free(hpa_to_direct(HPA(GiB(3))), 0));   /* a GiB without RAM */
 	expect_assert_failure(page_free(hpa_to_direct(hva_to_hpa(local)), 0));
@@ -79,10 +83,20 @@ static void test_misuse(void **state)
 	expect_assert_failure(page_alloc(0, LOCAL, NULL));
 	expect_assert_failure(page_alloc(0, GLOBAL, &owners[0]));
 	expect_assert_failure(page_alloc(0, SENSITIVE, &owners[0]));
+	assert_true(panic_names(test_misuse));
 	expect_assert_failure(mem_owner_destroy(&owners[0]));
+	assert_true(panic_names(test_misuse));
+	assert_non_null(strstr(fake_panic_text, "owner 1 ends with 1 pages in use"));
 	expect_assert_failure(mem_owner_init(&owners[1], 0));
+	assert_true(panic_names(test_misuse));
+	assert_non_null(strstr(fake_panic_text, "number 0"));
 	expect_assert_failure(mem_owner_init(&owners[1], OWNER_MAX + 1));
-	expect_assert_failure(buddy_add(HPA(0x1000), HPA(0x2000)));
+	expect_assert_failure(buddy_add(HPA(0x1000), HPA(0x2000))); /* the buddy's, free */
+	expect_assert_failure(buddy_add(HPA(MiB(2)), HPA(MiB(4)))); /* of a larger run */
+	expect_assert_failure(buddy_add(HPA(0x92400000), HPA(0x92600000)));
+	expect_assert_failure(
+		buddy_add(hva_to_hpa(sensitive), HPA(hva_to_hpa(sensitive).v + PAGE_SIZE)));
+	expect_assert_failure(buddy_add(HPA(0), HPA(MiB(2)))); /* a part of it is */
 	expect_assert_failure(buddy_add(HPA(0x800), HPA(0x1000)));
 	check_books();
 	page_free(sensitive, 2);

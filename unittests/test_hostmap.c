@@ -22,8 +22,10 @@ __asm__(".pushsection .data\n.balign 4096\n" PART("__text", 5) PART("__rodata", 
 #define __data_end   image_data_end
 
 extern const char __text_start[];
+static const uint64_t real_image_base = IMAGE_BASE;
+static uint64_t image_base = (uint64_t)__text_start - IMAGE_PHYS;
 #undef IMAGE_BASE
-#define IMAGE_BASE ((uint64_t)__text_start - IMAGE_PHYS)
+#define IMAGE_BASE image_base
 
 #include "mm/hostmap.c"
 #include "mm/memmap.c"
@@ -32,7 +34,7 @@ uint8_t fake_percpu[2][FAKE_PERCPU_CPUS][PERCPU_STRIDE];
 
 #define IMAGE_PAGES 19
 
-static bool has_1g;
+static bool has_1g, no_metadata;
 
 bool cpu_has_1g_pages(void)
 {
@@ -41,7 +43,7 @@ bool cpu_has_1g_pages(void)
 
 int metadata_init(struct ptable *pt)
 {
-	return pt == &host ? 0 : -ENOMEM;
+	return pt == &host && !no_metadata ? 0 : -ENOMEM;
 }
 
 /* Each test starts a machine anew: nothing of the one before is in use. */
@@ -57,6 +59,8 @@ static void start(const struct memrange *ram, bool with_1g)
 	assert_int_equal(memmap_reserve(IMAGE_PHYS, IMAGE_PAGES * PAGE_SIZE), 0);
 	hostmap_init();
 	assert_int_equal(fake_cr3, host.root.v);
+	assert_int_equal(hostmap_cr3(), host.root.v);
+	assert_ptr_equal(hostmap_ptable(), &host);
 }
 
 /* The largest leaf around @at that lies in [@start, @end). */
@@ -170,7 +174,14 @@ static void test_image(void **state)
 							!strcmp(w->name, "rodata") ||
 							!strcmp(w->name, "nonsensitive data"));
 	}
-	assert_true(panic_can_read((uint64_t)__text_start));
+	/* A panic reads what is mapped; before there are tables of ours, the image. */
+	for (int mapped = 1; mapped >= 0; mapped--) {
+		ready = mapped;
+		assert_true(panic_can_read((uint64_t)__text_start));
+		assert_true(panic_can_read((uint64_t)__symbols_end - 1));
+		assert_false(panic_can_read((uint64_t)__symbols_end));
+		assert_int_equal(panic_can_read(DIRECTMAP_BASE + MiB(1)), mapped);
+	}
 	assert_false(panic_can_read((uint64_t)__text_start - PAGE_SIZE));
 }
 
@@ -305,6 +316,57 @@ static void test_no_memory(void **state)
 	}
 	expect_assert_failure(start(tiny, true));
 	assert_non_null(strstr(fake_panic_text, "page tables"));
+	no_metadata = true;
+	expect_assert_failure(start(small, true));
+	assert_non_null(strstr(fake_panic_text, "page metadata"));
+	no_metadata = false;
+}
+
+/* RAM that begins or ends inside the image's text: then the loader, or our map of RAM, is wrong. */
+static void test_image_not_ram(void **state)
+{
+	static const struct memrange begins[] = { { IMAGE_PHYS + PAGE_SIZE, MiB(64) }, { 0, 0 } };
+	static const struct memrange ends[] = { { MiB(1), IMAGE_PHYS + 7 * PAGE_SIZE },
+						{ MiB(4), MiB(64) },
+						{ 0, 0 } };
+
+	(void)state;
+	expect_assert_failure(start(begins, true));
+	assert_non_null(strstr(fake_panic_text, "hole"));
+	expect_assert_failure(start(ends, true));
+	assert_non_null(strstr(fake_panic_text, "hole"));
+}
+
+/* Reports call each address by its region, from the first byte to the last. */
+static void test_regions(void **state)
+{
+	static const struct {
+		uint64_t first, end;
+		const char *name;
+	} regions[] = {
+		{ 0, DIRECTMAP_BASE, "nothing" },
+		{ DIRECTMAP_BASE, LOCALMAP_BASE, "direct map" },
+		{ LOCALMAP_BASE, PAGE_ARRAY_BASE, "local window" },
+		{ PAGE_ARRAY_BASE, VMALLOC_SENSITIVE_BASE, "page metadata" },
+		{ VMALLOC_SENSITIVE_BASE, VMALLOC_GLOBAL_BASE, "vmalloc, sensitive" },
+		{ VMALLOC_GLOBAL_BASE, VMALLOC_LOCAL_BASE, "vmalloc, global" },
+		{ VMALLOC_LOCAL_BASE, PERCPU_BASE, "vmalloc, local" },
+		{ PERCPU_BASE, PERCPU_SENSITIVE_BASE, "per-CPU, nonsensitive" },
+		{ PERCPU_SENSITIVE_BASE, SELF_PAGE, "per-CPU, sensitive" },
+		{ SELF_PAGE, DEVICE_BASE, "self page" },
+		{ DEVICE_BASE, DEVICE_BASE + PML4_SLOT_SIZE, "devices" },
+		{ DEVICE_BASE + PML4_SLOT_SIZE, 0xffffffff80000000, "nothing" },
+		{ 0xffffffff80000000, 0, "image" },
+	};
+	const uint64_t usual = image_base;
+
+	(void)state;
+	image_base = real_image_base;
+	for (unsigned int i = 0; i < ARRAY_SIZE(regions); i++) {
+		assert_string_equal(hostmap_region(regions[i].first), regions[i].name);
+		assert_string_equal(hostmap_region(regions[i].end - 1), regions[i].name);
+	}
+	image_base = usual;
 }
 
 int main(void)
@@ -314,7 +376,8 @@ int main(void)
 		cmocka_unit_test(test_image),	       cmocka_unit_test(test_slots),
 		cmocka_unit_test(test_percpu),	       cmocka_unit_test(test_vmap),
 		cmocka_unit_test(test_free_init),      cmocka_unit_test(test_firmware),
-		cmocka_unit_test(test_no_memory),
+		cmocka_unit_test(test_no_memory),      cmocka_unit_test(test_image_not_ram),
+		cmocka_unit_test(test_regions),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -50,20 +50,6 @@ static int check_none_live(void **state)
 	return 0;
 }
 
-static enum mem_class class_at(const void *hva)
-{
-	return pfn_to_pageblock(hva_to_hpa(hva).v / PAGE_SIZE)->class;
-}
-
-static bool is_zero(const uint8_t *p, size_t len)
-{
-	while (len && !*p) {
-		p++;
-		len--;
-	}
-	return len == 0;
-}
-
 /* Every size around the borders of each kind, in each class. */
 static void test_sizes(void **state)
 {
@@ -157,6 +143,10 @@ static void test_misuse(void **state)
 	page = page_alloc(2, SENSITIVE, NULL);
 	slab_cache_init(&cache, "own", 100, 0, GLOBAL, NULL);
 	expect_kfree(&on_stack, "not RAM");
+	expect_kfree(hpa_to_direct(HPA(GiB(3))), "not RAM");
+	expect_kfree(hpa_to_direct(HPA(0)), "did not hand out"); /* reserved */
+	expect_assert_failure(kfree(hpa_to_local(hva_to_hpa(large))));
+	assert_true(panic_names(test_misuse));
 	expect_kfree(p + 8, "object starts");
 	expect_kfree(large + PAGE_SIZE, "did not hand out");
 	expect_kfree(large + 8, "did not hand out");

@@ -71,7 +71,7 @@ static void test_no_memory(void **state)
 	int err = -ENOMEM;
 
 	(void)state;
-	for (uint64_t pages = 2; err; pages++) {
+	for (uint64_t pages = 1; err; pages++) {
 		const struct memrange ram = { MiB(1), MiB(1) + pages * PAGE_SIZE };
 
 		start(&ram, 1);

@@ -94,34 +94,53 @@ static void test_local_not_cached(void **state)
 	assert_int_equal(owners[0].pool.nr_free, owners[0].pool.nr_pages);
 }
 
+/* All SENSITIVE memory, the largest runs first. */
+static struct {
+	void *hva;
+	unsigned int order;
+} taken[256];
+static unsigned int nr_taken;
+
+static void take_all(void)
+{
+	void *hva;
+
+	for (unsigned int order = PAGE_ORDER_MAX + 1; order-- > 0;)
+		while ((hva = page_alloc(order, SENSITIVE, NULL))) {
+			taken[nr_taken].hva = hva;
+			taken[nr_taken++].order = order;
+		}
+}
+
+static void give_all(void)
+{
+	for (; nr_taken; nr_taken--)
+		page_free(taken[nr_taken - 1].hva, taken[nr_taken - 1].order);
+}
+
 /* Cached pages do not stand in the way of the last large run, nor of a conversion. */
 static void test_drained_when_short(void **state)
 {
-	static void *hva[256];
-	static unsigned int order[256];
-	unsigned int nr = 0;
 	void *last, *single;
 
 	(void)state;
-	for (unsigned int o = PAGE_ORDER_MAX + 1; o-- > 0;)
-		for (; (hva[nr] = page_alloc(o, SENSITIVE, NULL)); nr++)
-			order[nr] = o;
+	take_all();
 	/* The largest comes back, and one page of it is on its way through the cache. */
-	assert_int_equal(order[0], PAGE_ORDER_MAX);
-	page_free(hva[0], PAGE_ORDER_MAX);
+	assert_int_equal(taken[0].order, PAGE_ORDER_MAX);
+	page_free(taken[0].hva, PAGE_ORDER_MAX);
 	single = page_alloc(0, SENSITIVE, NULL);
 	page_free(single, 0);
 	assert_true(stats().cached_pages[SENSITIVE] > 0);
 	last = page_alloc(PAGE_ORDER_MAX, SENSITIVE, NULL);
-	assert_ptr_equal(last, hva[0]);
+	assert_ptr_equal(last, taken[0].hva);
 	assert_int_equal(stats().cached_pages[SENSITIVE], 0);
 	page_free(last, PAGE_ORDER_MAX);
 	page_free(page_alloc(0, SENSITIVE, NULL), 0);
 	last = page_alloc(PAGE_ORDER_MAX, LOCAL, &owners[0]);
 	assert_non_null(last);
 	page_free(last, PAGE_ORDER_MAX);
-	for (unsigned int i = 1; i < nr; i++)
-		page_free(hva[i], order[i]);
+	taken[0] = taken[--nr_taken];
+	give_all();
 }
 
 /* A test that counts allocations counts those too that a cache could have served. */
@@ -148,9 +167,14 @@ static void test_fault_injection(void **state)
 
 static void *other_cpu(void *arg)
 {
-	void *hva = page_alloc(0, SENSITIVE, NULL);
+	void *hva;
 
-	page_free(arg, 0); /* taken by the first CPU */
+	/* Taken by the first CPU. A cache that was never filled is known to the books too. */
+	page_free(arg, 0);
+	check_books();
+	hva = page_alloc(0, SENSITIVE, NULL);
+	assert_ptr_equal(hva, arg);
+	page_free(page_alloc(0, SENSITIVE, NULL), 0);
 	page_free(hva, 0);
 	assert_int_equal(this_cpu(pagecache).nr[SENSITIVE], PAGECACHE_BATCH + 1);
 	check_books();
@@ -171,6 +195,56 @@ static void test_two_cpus(void **state)
 	assert_int_equal(this_cpu(pagecache).nr[SENSITIVE], cached);
 	assert_int_equal(stats().cached_pages[SENSITIVE], cached);
 	check_books();
+}
+
+/* Another CPU takes all there is, and ends. */
+static void *greedy_cpu(void *arg)
+{
+	(void)arg;
+	take_all();
+	pagecache_retire();
+	return NULL;
+}
+
+/* Who finds no memory asks the other CPUs, who give back all they cache when they next free or miss. */
+static void test_asked(void **state)
+{
+	const struct pagecache *c = &pagecache;
+
+	(void)state;
+	for (unsigned int frees = 0; frees < 2; frees++) {
+		void *hva[PAGECACHE_BATCH + 2];
+		unsigned int nr = 0;
+		pthread_t thread;
+
+		for (unsigned int i = 0; i < 4; i++)
+			hva[i] = page_alloc(0, i % 2 ? SENSITIVE : GLOBAL, NULL);
+		for (unsigned int i = 0; i < 4; i++)
+			page_free(hva[i], 0);
+		hva[nr++] = page_alloc(0, GLOBAL, NULL);
+		assert_true(c->nr[SENSITIVE] && c->nr[GLOBAL]);
+		assert_int_equal(pthread_create(&thread, NULL, greedy_cpu, NULL), 0);
+		assert_int_equal(pthread_join(thread, NULL), 0);
+		assert_true(c->nr[SENSITIVE] && c->nr[GLOBAL]);
+		assert_int_equal(stats().free_pages[SENSITIVE], c->nr[SENSITIVE]);
+
+		if (frees) {
+			page_free(hva[--nr], 0);
+			assert_int_equal(c->nr[GLOBAL], 1);
+		} else {
+			while (c->nr[GLOBAL])
+				hva[nr++] = page_alloc(0, GLOBAL, NULL);
+			assert_true(c->nr[SENSITIVE]);
+			hva[nr++] = page_alloc(0, GLOBAL, NULL);
+			assert_int_equal(c->nr[GLOBAL], 0);
+		}
+		assert_int_equal(c->nr[SENSITIVE], 0);
+		check_books();
+		while (nr)
+			page_free(hva[--nr], 0);
+		assert_true(c->nr[GLOBAL]); /* nobody asks any more */
+		give_all();
+	}
 }
 
 /* A random walk of single pages: what a class freed only that class gets, content and all. */
@@ -221,6 +295,7 @@ int main(void)
 		cmocka_unit_test_teardown(test_drained_when_short, check_all_returned),
 		cmocka_unit_test_teardown(test_fault_injection, check_all_returned),
 		cmocka_unit_test_teardown(test_two_cpus, check_all_returned),
+		cmocka_unit_test_teardown(test_asked, check_all_returned),
 		cmocka_unit_test_teardown(test_walk, check_all_returned),
 	};
 

@@ -173,6 +173,7 @@ static void test_misuse(void **state)
 	expect_assert_failure(percpu_alloc(8, 8, MEM_CLASS_NR));
 	expect_assert_failure(percpu_alloc(7, 8, LOCAL));
 	assert_non_null(strstr(fake_panic_text, "of 7 bytes, align 8, class 2, called from 0x"));
+	assert_true(panic_names(test_misuse));
 	expect_assert_failure(percpu_free(a + 1));
 	assert_non_null(strstr(fake_panic_text, "no handle"));
 	expect_assert_failure(percpu_free(a + PERCPU_UNIT));
@@ -190,6 +191,7 @@ static void test_misuse(void **state)
 	expect_assert_failure(percpu_free(a));
 	expect_assert_failure(percpu_free(b));
 	assert_non_null(strstr(fake_panic_text, "percpu_free of 0x"));
+	assert_true(panic_names(test_misuse));
 }
 
 #define LIVE  150

@@ -1,36 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* mm/ptable.c, every case in both formats: the host's tables and EPT. Random walk: test_ptable_walk.c. */
-#include "unittests/memory.h"
-#include "unittests/ptable_formats.h"
+#include "unittests/ptable_one.h"
 #include "lib/errno.h"
-
-#define P  PAGE_SIZE
-#define M2 PAGE_SIZE_2M
-#define G1 PAGE_SIZE_1G
-
-static struct ptable pt;
-static uint64_t used_before;
-
-static void start(const struct table_kind *kind)
-{
-	used_before = memory_used();
-	assert_int_equal(ptable_init(&pt, kind->format, kind->class, kind_owner(kind)), 0);
-	assert_int_equal(pt.nr_tables, 1);
-}
-
-/* What the tables took is back. LOCAL pools may keep a block, so pages are counted, not blocks. */
-static void finish(void)
-{
-	ptable_destroy(&pt);
-	assert_int_equal(pt.nr_tables, 0);
-	assert_int_equal(memory_used(), used_before);
-}
-
-static void map(uint64_t va, uint64_t hpa, uint64_t len, unsigned int level, unsigned int prot)
-{
-	assert_int_equal(ptable_prepare(&pt, va, len, level), 0);
-	ptable_map(&pt, va, HPA(hpa), len, level, prot);
-}
 
 /* [@va, @va + @len) translates to @hpa on with @prot by leaves of @level; the bytes around it do not. */
 static void check_range(uint64_t va, uint64_t hpa, uint64_t len, unsigned int level,

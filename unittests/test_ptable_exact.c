@@ -5,34 +5,9 @@
  * in turn, and a random walk against one record per page.
  */
 #include <string.h>
-#include "unittests/ptable_formats.h"
+#include "unittests/ptable_one.h"
 #include "unittests/seed.h"
 #include "lib/errno.h"
-
-#define P  PAGE_SIZE
-#define M2 PAGE_SIZE_2M
-#define G1 PAGE_SIZE_1G
-
-static struct ptable pt;
-static uint64_t used_before;
-
-static void start(const struct table_kind *kind)
-{
-	used_before = memory_used();
-	assert_int_equal(ptable_init(&pt, kind->format, kind->class, kind_owner(kind)), 0);
-}
-
-static void finish(void)
-{
-	ptable_destroy(&pt);
-	assert_int_equal(memory_used(), used_before);
-}
-
-static void map(uint64_t va, uint64_t hpa, uint64_t len, unsigned int level, unsigned int prot)
-{
-	assert_int_equal(ptable_prepare(&pt, va, len, level), 0);
-	ptable_map(&pt, va, HPA(hpa), len, level, prot);
-}
 
 /* For expect_assert_failure(): a warning-free way to drop the result. */
 static void unmap_exact(uint64_t va, uint64_t len)

@@ -34,20 +34,6 @@ static struct mem_owner *owner_for(enum mem_class class)
 	return class == LOCAL ? &owners[0] : NULL;
 }
 
-static enum mem_class class_at(const void *hva)
-{
-	return pfn_to_pageblock(hva_to_hpa(hva).v / PAGE_SIZE)->class;
-}
-
-static bool is_zero(const uint8_t *p, size_t len)
-{
-	while (len && !*p) {
-		p++;
-		len--;
-	}
-	return len == 0;
-}
-
 /* Objects of every size are aligned, cleared, do not overlap, and lie in the cache's class. */
 static void test_shapes(void **state)
 {
@@ -123,8 +109,12 @@ static void test_init_refuses(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
 		refuse(cases[i].size, cases[i].align);
 	expect_assert_failure(slab_cache_init(&cache, "bad", 8, 0, LOCAL, NULL));
+	assert_non_null(strstr(fake_panic_text, "slab bad:"));
 	expect_assert_failure(slab_cache_init(&cache, "bad", 8, 0, GLOBAL, &owners[0]));
+	assert_non_null(strstr(fake_panic_text, "class 1, owner 1;"));
+	assert_true(panic_names(test_init_refuses));
 	expect_assert_failure(slab_cache_init(&cache, "bad", 8, 0, MEM_CLASS_NR, NULL));
+	assert_non_null(strstr(fake_panic_text, "class 3, owner 0;"));
 }
 
 /* Caches never merge, even if they are alike: each has slabs of its own. */
@@ -201,6 +191,7 @@ static void test_misuse(void **state)
 	expect_assert_failure(slab_free(&cache, &on_stack));
 	expect_panic("slab vcpu:", "not RAM");
 	expect_assert_failure(slab_cache_destroy(&cache));
+	assert_true(panic_names(test_misuse));
 	expect_panic("slab vcpu:", "1 live object:");
 	snprintf(address, sizeof(address), "%p", (void *)object);
 	assert_non_null(strstr(fake_panic_text, address)); /* which it is */

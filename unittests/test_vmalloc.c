@@ -170,6 +170,7 @@ static void test_misuse(void **state)
 	expect_assert_failure(vfree(hva + PAGE_SIZE));
 	snprintf(named, sizeof(named), "vfree of 0x%lx, called from 0x", (uint64_t)hva + PAGE_SIZE);
 	assert_non_null(strstr(fake_panic_text, named));
+	assert_true(panic_names(test_misuse));
 	expect_assert_failure(vfree(hva + 1));
 	expect_assert_failure(vfree(hva - PAGE_SIZE));
 	expect_assert_failure(vfree(hva - VMALLOC_LOCAL_SIZE)); /* same offset, another owner */
@@ -182,6 +183,7 @@ static void test_misuse(void **state)
 	expect_assert_failure(vmalloc(1, LOCAL, NULL));
 	expect_assert_failure(vmalloc(1, GLOBAL, &owners[0]));
 	assert_non_null(strstr(fake_panic_text, "class 1, owner 1, called from 0x"));
+	assert_true(panic_names(test_misuse));
 	expect_assert_failure(mem_owner_destroy(&owners[1]));
 	expect_assert_failure(vmalloc_owner_end(&owners[1]));
 	assert_non_null(strstr(fake_panic_text, "owner 2 ends"));

@@ -174,7 +174,7 @@ test_hostmap_SRCS := mm/ptable.c mm/percpu.c unittests/fake/mmu.c $(test_buddy_S
 thread_mm_SRCS := $(BUDDY_SRCS) mm/slab.c mm/slab_run.c mm/vmarea.c mm/vmalloc.c mm/memmap.c unittests/host/cpu.c unittests/host/ram.c \
 	unittests/host/pageblock.c unittests/host/hostmap.c
 
-# One at a time, with the real restricted tables, under libFuzzer (make fuzz):
+# One at a time, with the real restricted tables, under libFuzzer (make fuzz) and in test_walk_mm:
 fuzz_mm_SRCS := mm/vmarea.c mm/vmalloc.c unittests/host/hostmap_tables.c $(test_asi_map_SRCS)
 
 # What they cost, beside other allocators (make bench-mm):
@@ -185,3 +185,10 @@ bench_mm_SRCS := $(BUDDY_SRCS) mm/slab.c mm/slab_run.c mm/vmarea.c mm/vmalloc.c 
 # mm/metadata.c and mm/memmap.c are included here.
 UNIT_TESTS += metadata
 test_metadata_SRCS := mm/ptable.c $(test_buddy_SRCS)
+
+UNIT_TESTS += report_mem
+test_report_mem_SRCS := vmm/report_mem.c lib/log.c lib/fmt.c
+
+# unittests/fuzz_mm.c is included here.
+UNIT_TESTS += walk_mm
+test_walk_mm_SRCS := $(fuzz_mm_SRCS)

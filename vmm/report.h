@@ -9,7 +9,7 @@ struct vcpu;
 void report_vm(struct vm *vm);
 /* The @asi record of this CPU. Once, at the end. */
 void report_asi(void);
-/* The @mem records of SENSITIVE and GLOBAL memory; of one VM's LOCAL memory. At any time. */
+/* The @mem and @percpu records of SENSITIVE and GLOBAL memory; of one VM's LOCAL memory. At any time. */
 void report_mem(void);
 void report_mem_vm(const struct vm *vm);
 /* A @crossing record for each place in the code that left the restricted space. */
