@@ -17,6 +17,7 @@
 #include "boot/main.h"
 #include "boot/options.h"
 #include "boot/selftest.h"
+#include "boot/torture.h"
 #include "drivers/acpi.h"
 #include "drivers/console.h"
 #include "drivers/exitdev.h"
@@ -155,6 +156,8 @@ void hv_serve(bool selftest)
 		crash(options.crash);
 	if (selftest)
 		pass = selftest_run();
+	if (options.torture)
+		pass = torture_run() && pass;
 	exitdev_stop(guests_run(pass, options.audit));
 }
 

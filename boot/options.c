@@ -42,6 +42,8 @@ static void read_word(struct options *o, struct word w)
 		read_switch(o, "asi", value, &o->asi);
 	else if (parse_key(w, "selftest", &value))
 		read_switch(o, "selftest", value, &o->selftest);
+	else if (parse_key(w, "torture", &value))
+		read_switch(o, "torture", value, &o->torture);
 	else if (parse_key(w, "audit", &value))
 		read_switch(o, "audit", value, &o->audit);
 	else if (parse_key(w, "crash", &value))

@@ -11,6 +11,7 @@
 struct options {
 	bool asi;	     /* asi=on|off, default on */
 	bool selftest;	     /* selftest=on|off, default off */
+	bool torture;	     /* torture=on|off, default off */
 	bool audit;	     /* audit=on|off, default on */
 	struct word crash;   /* crash=KIND, for crash(); len 0: not given */
 	struct word console; /* console=..., for console_select(); len 0: not given */

@@ -10,6 +10,7 @@
 #include "arch/regs.h"
 #include "arch/trap.h"
 #include "asi/asi.h"
+#include "boot/torture.h"
 #include "lib/log.h"
 #include "mm/buddy.h"
 #include "mm/hostmap.h"
@@ -253,6 +254,8 @@ static bool test_percpu(void)
 
 bool selftest_trap(const struct trap_frame *frame)
 {
+	if (torture_trap(frame))
+		return true;
 	if (!this_cpu(selftest_expected) || frame->vector != this_cpu(selftest_expected))
 		return false;
 	this_cpu(selftest_expected) = 0;

@@ -24,6 +24,7 @@ static void test_hypervisor_words(void **state)
 		{ "", true, false, true, "" },
 		{ "asi=off", false, false, true, "" },
 		{ "selftest=on", true, true, true, "" },
+		{ "torture=on", true, false, true, "" },
 		{ "audit=off", true, false, false, "" },
 		{ "asi=off asi=on", true, false, true, "" },
 		{ "/boot/vestibule.elf console=com2 selftest=on", true, true, true, "com2" },
@@ -38,6 +39,7 @@ static void test_hypervisor_words(void **state)
 		assert_int_equal(o.asi, cases[i].asi);
 		assert_int_equal(o.selftest, cases[i].selftest);
 		assert_int_equal(o.audit, cases[i].audit);
+		assert_int_equal(o.torture, strstr(cases[i].line, "torture=on") != NULL);
 		assert_true(parse_is(o.console, cases[i].console));
 	}
 }

@@ -38,20 +38,33 @@ static void idt_load(void)
 	lidt(&ptr);
 }
 
+static void gate_set(struct gate *gate, uint64_t entry, uint8_t ist)
+{
+	*gate = (struct gate){
+		.offset_low = (uint16_t)entry,
+		.selector = SEL_CODE,
+		.ist = ist,
+		.type = 0x8e, /* present, DPL 0, 64-bit interrupt gate */
+		.offset_mid = (uint16_t)(entry >> 16),
+		.offset_high = (uint32_t)(entry >> 32),
+	};
+}
+
+static uint64_t stub_of(uint8_t vector)
+{
+	return (uint64_t)trap_stubs + vector * STUB_SIZE;
+}
+
 void idt_init(void)
 {
-	for (unsigned int i = 0; i < 256; i++) {
-		uint64_t stub = (uint64_t)trap_stubs + i * STUB_SIZE;
-
-		idt[i] = (struct gate){
-			.offset_low = (uint16_t)stub,
-			.selector = SEL_CODE,
-			.type = 0x8e, /* present, DPL 0, 64-bit interrupt gate */
-			.offset_mid = (uint16_t)(stub >> 16),
-			.offset_high = (uint32_t)(stub >> 32),
-		};
-	}
+	for (unsigned int i = 0; i < 256; i++)
+		gate_set(&idt[i], stub_of((uint8_t)i), IST_NONE);
 	idt_load();
+}
+
+void idt_redirect(uint8_t vector, const void *entry)
+{
+	gate_set(&idt[vector], entry ? (uint64_t)entry : stub_of(vector), idt[vector].ist);
 }
 
 /* IST stacks exist only once the TSS is loaded; until then every vector uses the current stack. */

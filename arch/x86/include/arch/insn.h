@@ -212,6 +212,11 @@ static inline void int_nmi(void)
 {
 	__asm__ volatile("int $2" ::: "memory");
 }
+/* Any vector's handler, as a trap of the next instruction; a constant. */
+static __always_inline void int_vector(uint8_t vector)
+{
+	__asm__ volatile("int %0" ::"i"(vector) : "memory");
+}
 static inline void cpu_pause(void)
 {
 	__asm__ volatile("pause" ::: "memory");

@@ -22,6 +22,12 @@ void idt_init(void);
 /* Gives #DF, NMI and #MC their own stacks, once gdt_init has made them. */
 void idt_use_ist(void);
 
+/*
+ * @vector goes to @entry from now on, on the stack that it has anyway; NULL: to its stub again. Only for
+ * tests before any guest runs, with a vector that cannot come in between: a gate is not written at once.
+ */
+void idt_redirect(uint8_t vector, const void *entry);
+
 /* Called by the stubs, on the interrupted stack or an IST stack. */
 void trap_dispatch(struct trap_frame *frame);
 
