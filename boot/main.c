@@ -4,6 +4,7 @@
 #include "arch/cpu.h"
 #include "arch/desc.h"
 #include "arch/insn.h"
+#include "arch/mcheck.h"
 #include "arch/percpu_area.h"
 #include "arch/regs.h"
 #include "arch/tlb.h"
@@ -173,6 +174,7 @@ void hv_main(uint32_t magic, uint32_t bootinfo_at)
 	missing = cpu_init(); /* features and control registers */
 	if (missing)
 		panic("this CPU has no %s", missing);
+	mcheck_init();
 	memory_init(bootinfo_at); /* own page tables, then the allocators */
 	tlb_init();		  /* PCIDs: CR3 holds PCID 0 now */
 	devices_init();		  /* APIC, clock */
