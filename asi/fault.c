@@ -73,7 +73,8 @@ static bool no_progress(uint64_t rip, uint64_t cr2)
 	return ++this_cpu(fault_repeats) > NO_PROGRESS_MAX;
 }
 
-bool fault_fixup(const struct trap_frame *f, uint64_t cr2)
+/* Reads no canary: a fault on it, here, would be one for ever. */
+__no_stack_protector bool fault_fixup(const struct trap_frame *f, uint64_t cr2)
 {
 	/* Sampled before leaving: the space that the access really met. */
 	struct asi *asi = asi_current();
