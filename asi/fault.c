@@ -87,7 +87,8 @@ static bool left_meanwhile(uint64_t cr2, uint64_t error)
 	return true;
 }
 
-bool fault_fixup(const struct trap_frame *f, uint64_t cr2)
+/* Reads no canary: a fault on it, here, would be one for ever. */
+__no_stack_protector bool fault_fixup(const struct trap_frame *f, uint64_t cr2)
 {
 	/* Sampled before leaving: the space that the access really met, unless an NMI has left since. */
 	struct asi *asi = asi_current();

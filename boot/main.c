@@ -4,8 +4,11 @@
 #include "arch/cpu.h"
 #include "arch/desc.h"
 #include "arch/insn.h"
+#include "arch/mcheck.h"
 #include "arch/percpu_area.h"
+#include "arch/random.h"
 #include "arch/regs.h"
+#include "arch/stack.h"
 #include "arch/tlb.h"
 #include "arch/trap.h"
 #include "arch/tsc.h"
@@ -40,6 +43,7 @@
 #define BOOT_TABLES_LIMIT GiB(4)
 
 extern char __image_end[];
+extern struct stack boot_stack; /* start.S */
 
 static struct boot_info info;
 static struct options options;
@@ -165,6 +169,7 @@ void hv_main(uint32_t magic, uint32_t bootinfo_at)
 {
 	const char *missing;
 
+	stack_init(&boot_stack, boot_stack.top);
 	console_init(); /* text from the first step on */
 	idt_init();	/* every trap from here on is reported */
 	read_bootinfo(magic, bootinfo_at);
@@ -176,6 +181,11 @@ void hv_main(uint32_t magic, uint32_t bootinfo_at)
 	missing = cpu_init(); /* features and control registers */
 	if (missing)
 		panic("this CPU has no %s", missing);
+	log_info("stack canaries: random by %s",
+		 random_source()
+			 ? random_source()
+			 : "the TSC alone, which can be guessed: this CPU has no generator");
+	mcheck_init();
 	memory_init(bootinfo_at); /* own page tables, then the allocators */
 	tlb_init();		  /* PCIDs: CR3 holds PCID 0 now */
 	devices_init();		  /* APIC, clock */
@@ -188,5 +198,5 @@ void hv_main(uint32_t magic, uint32_t bootinfo_at)
 		missing = NULL;
 	report_boot(missing);
 	guests_create(&info, missing); /* on this stack: guest images pass through it */
-	serve_on_stack((void *)percpu_stack_top(0), options.selftest || missing || DEBUG);
+	hv_serve_on_stack(options.selftest || missing || DEBUG, stack_base_init());
 }

@@ -3,25 +3,15 @@
  * NMI torture: what C cannot say. None of it counts trap_depth or goes back to a target: whatever the
  * state is between two instructions, that is what the injected handler finds.
  */
+#include "arch/regs.h"
+#include "arch/stack.h"
 #include "boot/torture_vectors.h"
 
 #define TF 0x100
 #define FLAGS 0xcd5		/* CF, PF, AF, ZF, SF, DF, OF */
 
 	.text
-	.globl torture_on_stack
-	.type torture_on_stack, @function
-torture_on_stack:
-	pushq %rbp
-	movq %rsp, %rbp
-	movq %rsi, %rsp
-	pushq $0			/* the pair keeps the new stack aligned */
-	pushq %rbp
-	call torture_all
-	movq (%rsp), %rsp
-	popq %rbp
-	ret
-	.size torture_on_stack, . - torture_on_stack
+	ON_STACK torture_on_stack, torture_all
 
 /* The first trap comes behind the CALL: POPFQ that sets TF has none yet (SDM, "Single-Step Exception Condition"). */
 	.globl torture_stepped

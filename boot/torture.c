@@ -62,7 +62,9 @@ static void expect(struct torture *t, bool so, const char *what)
 /* Whether what is to be injected can come before the instruction at @f->rip. */
 static bool may_come(const struct torture *t, const struct trap_frame *f)
 {
-	return t->kind == KIND_IRQ ? f->rflags & RFLAGS_IF : !t->nmi_blocked;
+	if (t->kind == KIND_IRQ)
+		return f->rflags & RFLAGS_IF;
+	return t->kind == KIND_MC || !t->nmi_blocked;
 }
 
 /*
@@ -77,26 +79,28 @@ static void note_nmi_blocking(struct torture *t, const uint8_t *next)
 		t->nmi_blocked = false;
 }
 
-/* As pending, it would come behind IRETQ; a real NMI comes before, in the state of the same boundary. */
-static void inject_real_nmi(struct torture *t)
+/* Pending, it would come behind IRETQ; but it comes before, in the state of the same boundary. */
+static void real_nmi(const struct torture *t)
 {
-	uint64_t cr2 = read_cr2();
-
 	apic_self_nmi();
 	for (unsigned int i = 0; i < 1000 && !t->handled; i++)
 		cpu_pause();
-	expect(t, read_cr2() == cr2, "an NMI changed CR2");
 }
 
 static void inject(struct torture *t, struct trap_frame *f)
 {
+	uint64_t cr2 = read_cr2();
+
 	t->rip = f->rip;
 	if (t->kind == KIND_NMI)
 		f->vector = VEC_NMI;
 	else if (t->kind == KIND_REAL_NMI)
-		inject_real_nmi(t);
+		real_nmi(t);
+	else if (t->kind == KIND_MC)
+		int_mc();
 	else
 		apic_self_interrupt(TORTURE_IRQ); /* pending until IRETQ turns interrupts on */
+	expect(t, read_cr2() == cr2, "CR2 has changed");
 }
 
 void torture_step(struct trap_frame *f)
@@ -152,10 +156,9 @@ bool torture_trap(const struct trap_frame *f)
 {
 	struct torture *t = this_cpu(torture_now);
 
-	if (!t || (f->vector != VEC_NMI && f->vector != TORTURE_IRQ && f->vector != TORTURE_OWN))
+	if (!t || (f->vector != VEC_NMI && f->vector != VEC_MC && f->vector != TORTURE_IRQ &&
+		   f->vector != TORTURE_OWN))
 		return false;
-	if (f->vector == VEC_NMI)
-		t->nmi_stack = f->rsp - (uint64_t)f > PAGE_SIZE;
 	if (__atomic_exchange_n(&t->own, false,
 				__ATOMIC_RELAXED)) { /* at once: one of two nested ones */
 		act(t, ACT_FAULT);
@@ -221,7 +224,8 @@ static void check_words(struct torture *t)
 static void check_outcome(struct torture *t)
 {
 	const struct torture_outcome *o = &t->outcome, *clean = &t->clean;
-	bool left = t->act == ACT_FAULT || t->act == ACT_CALL;
+	bool left =
+		t->act == ACT_FAULT || t->act == ACT_CALL || t->kind == KIND_MC; /* its policy */
 	bool tense = t->scenario->to == TO_TENSE;
 	uint64_t extra = left ? EXTRA_WRITES_LEAVING : EXTRA_WRITES_STAYING;
 
@@ -322,7 +326,7 @@ static void count_hit(const struct torture *t)
 
 static void report_failure(const struct torture *t)
 {
-	static const char *const kinds[] = { "NMI", "real NMI", "interrupt" };
+	static const char *const kinds[] = { "NMI", "real NMI", "machine check", "interrupt" };
 	static const char *const acts[] = { "does nothing", "touches LOCAL memory", "faults",
 					    "leaves" };
 	uint64_t offset = 0;
@@ -406,14 +410,8 @@ void torture_all(struct torture *t)
 
 	this_cpu(torture_now) = t;
 	redirect(true);
-	t->through = true;
-	this_cpu(torture_countdown) = 1;
-	int_nmi(); /* says where NMIs run */
 	for (const struct torture_scenario *s = torture_scenarios; s->name; s++) {
-		if (s->flags & WITH_NMI && t->nmi_stack)
-			log_info("torture: %s: left out, NMIs have a stack of their own", s->name);
-		else
-			failures += run_scenario(t, s);
+		failures += run_scenario(t, s);
 	}
 	redirect(false);
 	this_cpu(torture_now) = NULL;
@@ -464,8 +462,9 @@ bool torture_run(void)
 		log_error("torture: no memory");
 		return false;
 	}
+	stack_init(&t->stack, stack + STACK_SIZE);
 	if (t->domain[0])
-		torture_on_stack(t, stack + STACK_SIZE);
+		torture_on_stack(t, &t->stack);
 	else
 		log_info("torture: nothing to do without ASI");
 	pass = t->failures == 0;

@@ -3,6 +3,7 @@
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
+#include "arch/stack.h"
 #include "arch/trap.h"
 #include "asi/asi.h"
 
@@ -13,6 +14,7 @@
 enum torture_kind {
 	KIND_NMI,      /* INT 2, between two instructions of the interrupted code */
 	KIND_REAL_NMI, /* from the local APIC, so that NMIs are blocked until its IRET */
+	KIND_MC,       /* a machine check: as an NMI, and while NMIs are blocked too */
 	KIND_IRQ,      /* from the local APIC; only where interrupts are on */
 	KIND_NR
 };
@@ -85,12 +87,13 @@ struct torture {
 		struct asi *curr;
 	} outcome, clean; /* of this run, and of one without injection */
 
+	struct stack
+		stack; /* all of it runs there: in GLOBAL memory, since both A and B have to map it */
 	struct asi *domain[TORTURE_DOMAINS];
 	struct mem_owner *owners;
 	uint64_t *local;		    /* a word of A's */
 	const volatile uint64_t *sensitive; /* what scenarios read; handlers read another */
 	uint64_t failures;		    /* of all runs */
-	bool nmi_stack; /* NMIs have a stack of their own: then the second would destroy the first's frame */
 };
 
 /* Ends with a NULL name. */
@@ -98,8 +101,8 @@ extern const struct torture_scenario torture_scenarios[];
 
 /* torture.S */
 
-/* torture_all(@t) on the stack that ends at @top. */
-void torture_on_stack(struct torture *t, void *top);
+/* torture_all(@t) on @stack (arch/stack.h). */
+void torture_on_stack(struct torture *t, struct stack *stack);
 /* @run(@t) with RFLAGS.TF set: torture_step() at each boundary. */
 uint64_t torture_stepped(struct torture *t, uint64_t (*run)(struct torture *));
 /* 0 if all registers and flags keep what is put there. */

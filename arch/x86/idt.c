@@ -17,20 +17,6 @@ struct gate {
 extern char trap_stubs[];
 static __nonsensitive struct gate idt[256] __aligned(16);
 
-static uint8_t ist_of(unsigned int vector)
-{
-	switch (vector) {
-	case VEC_DF:
-		return IST_DF;
-	case VEC_NMI:
-		return IST_NMI;
-	case VEC_MC:
-		return IST_MC;
-	default:
-		return IST_NONE;
-	}
-}
-
 static void idt_load(void)
 {
 	struct descriptor_ptr ptr = { sizeof(idt) - 1, (uint64_t)idt };
@@ -67,11 +53,10 @@ void idt_redirect(uint8_t vector, const void *entry)
 	gate_set(&idt[vector], entry ? (uint64_t)entry : stub_of(vector), idt[vector].ist);
 }
 
-/* IST stacks exist only once the TSS is loaded; until then every vector uses the current stack. */
+/* The stack exists only once the TSS is loaded. All other vectors use the current stack, for good. */
 void idt_use_ist(void)
 {
-	for (unsigned int i = 0; i < 32; i++)
-		idt[i].ist = ist_of(i);
+	idt[VEC_DF].ist = IST_DF;
 }
 
 uint64_t idt_base(void)
