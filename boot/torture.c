@@ -59,24 +59,24 @@ static void expect(struct torture *t, bool so, const char *what)
 		wrong(t, what);
 }
 
-/* Whether what is to be injected can come before the instruction at @f->rip. */
+/* Whether what is to be injected can come at the boundary @t->at, before the instruction at @f->rip. */
 static bool may_come(const struct torture *t, const struct trap_frame *f)
 {
 	if (t->kind == KIND_IRQ)
 		return f->rflags & RFLAGS_IF;
-	return t->kind == KIND_MC || !t->nmi_blocked;
+	return t->kind == KIND_MC || t->at < t->nmi_blocked_from || t->at >= t->nmi_blocked_to;
 }
 
 /*
  * An NMI keeps others out until the next IRET, whoever's it is (SDM, "Handling Multiple NMIs"). The
- * scenario's own NMI is an INT 2, which blocks nothing, so it is counted here.
+ * scenario's own NMI is an INT 2, which blocks nothing, so the run without injection notes from where to where.
  */
 static void note_nmi_blocking(struct torture *t, const uint8_t *next)
 {
 	if (next[0] == 0xcd && next[1] == VEC_NMI)
-		t->nmi_blocked = true;
-	else if (next[0] == 0x48 && next[1] == 0xcf)
-		t->nmi_blocked = false;
+		t->nmi_blocked_from = t->boundaries;
+	else if (next[0] == 0x48 && next[1] == 0xcf && t->nmi_blocked_to < t->nmi_blocked_from)
+		t->nmi_blocked_to = t->boundaries;
 }
 
 /* Pending, it would come behind IRETQ; but it comes before, in the state of the same boundary. */
@@ -116,7 +116,7 @@ void torture_step(struct trap_frame *f)
 			inject(t, f);
 	}
 	if (t->through)
-		f->rflags &= ~RFLAGS_TF;
+		f->rflags &= ~RFLAGS_TF; /* the rest runs at full speed */
 	else
 		note_nmi_blocking(t, (const uint8_t *)f->rip);
 }
@@ -268,13 +268,7 @@ static void recover(struct torture *t)
 	this_cpu(asi_target) = NULL;
 	asi_exit();
 	this_cpu(trap_depth) = 0;
-	t->own = t->nmi_blocked = false;
-}
-
-/* Whether torture_step() sees each boundary on the way too: to check it, or to follow the scenario's NMI. */
-static bool step_by_step(const struct torture *t)
-{
-	return t->at == TORTURE_NEVER || t->scenario->flags & WITH_NMI;
+	t->own = false;
 }
 
 static void run(struct torture *t, uint64_t at)
@@ -283,7 +277,7 @@ static void run(struct torture *t, uint64_t at)
 	uint64_t writes, flushed;
 
 	t->at = at;
-	t->boundaries = step_by_step(t) ? 0 : at;
+	t->boundaries = at == TORTURE_NEVER ? 0 : at; /* where torture_step() is first called */
 	t->rip = t->handled = 0;
 	t->wrong = NULL;
 	prepare(t);
@@ -383,6 +377,7 @@ static uint64_t run_scenario(struct torture *t, const struct torture_scenario *s
 	memset(hit, 0, (size_t)(__text_end - __text_start) / 8);
 	t->scenario = s;
 	t->act = ACT_NOTHING;
+	t->nmi_blocked_from = t->nmi_blocked_to = 0;
 	run(t, TORTURE_NEVER);
 	t->clean = t->outcome;
 	boundaries = t->boundaries;

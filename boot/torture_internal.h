@@ -79,13 +79,14 @@ struct torture {
 	volatile uint32_t handled; /* handlers of what was injected that have run */
 	volatile bool through;	   /* no stepping any more: the rest runs at full speed */
 	volatile bool own;	   /* the next handler is the scenario's own: it faults */
-	bool nmi_blocked;	   /* by the scenario's own NMI, until an IRET */
 	const char *wrong;	   /* the first thing that was not so, or NULL */
 	struct torture_outcome {
 		uint64_t result;
 		uint64_t cr3_writes;
 		struct asi *curr;
 	} outcome, clean; /* of this run, and of one without injection */
+	/* Boundaries between which the scenario's own NMI keeps others out. */
+	uint64_t nmi_blocked_from, nmi_blocked_to;
 
 	struct stack
 		stack; /* all of it runs there: in GLOBAL memory, since both A and B have to map it */

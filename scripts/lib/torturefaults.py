@@ -58,7 +58,7 @@ void asi_switch""")),
 	decl %gs:trap_depth
 	jnz 1f""", """\
 	decl %gs:trap_depth""")),
-    ("increment-late", r"torture: .*", (ENTRY, """\
+    ("increment-late", r"no progress", (ENTRY, """\
 	incl %gs:trap_depth
 	pushq %rax""", """\
 	pushq %rax"""), (ENTRY, """\
