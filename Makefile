@@ -12,7 +12,7 @@ DEBUG ?= 0
 # Layers, left to right: each may include itself and what stands above it.
 SRCS := \
 	lib/string.c lib/fmt.c lib/parse.c lib/json.c lib/log.c lib/symbol.c lib/panic.c \
-	arch/x86/cpu.c arch/x86/percpu.c arch/x86/gdt.c arch/x86/idt.c arch/x86/trap.c arch/x86/tlb.c \
+	arch/x86/cpu.c arch/x86/random.c arch/x86/stack.c arch/x86/percpu.c arch/x86/gdt.c arch/x86/idt.c arch/x86/mcheck.c arch/x86/trap.c arch/x86/tlb.c \
 	arch/x86/apic.c arch/x86/tsc.c arch/x86/fpu.c arch/x86/vmxctls.c arch/x86/vmx.c \
 	mm/memmap.c mm/ptable.c mm/hostmap.c mm/metadata.c \
 	mm/buddy.c mm/pageblock.c mm/pagecache.c mm/quarantine.c mm/pagealloc.c \
@@ -23,13 +23,15 @@ SRCS := \
 	vmm/vmcs.c vmm/owner.c vmm/vm.c vmm/vcpu.c vmm/vcpu_regs.c vmm/run.c vmm/schedule.c vmm/inject.c vmm/decode.c \
 	vmm/com1.c vmm/linear.c vmm/exit_cpuid.c vmm/exit_msr.c vmm/exit_io.c vmm/exit_cr.c vmm/exit_insn.c \
 	vmm/exit_hypercall.c vmm/exit_event.c vmm/exit_ept.c vmm/stats.c vmm/report.c vmm/report_mem.c vmm/report_crossing.c \
-	boot/bootinfo.c boot/options.c boot/crash.c boot/selftest.c boot/guests.c boot/main.c
-ASMS := boot/start.S arch/x86/entry.S arch/x86/vmx_run.S
+	boot/bootinfo.c boot/options.c boot/teststack.c boot/crash.c boot/selftest_stack.c boot/selftest.c boot/torture.c boot/torture_scenarios.c boot/guests.c boot/main.c
+ASMS := boot/start.S arch/x86/stack.S arch/x86/entry.S arch/x86/vmx_run.S boot/torture.S
 
 # -mgeneral-regs-only: guests' FPU state stays in the registers while handlers run.
 # -fno-jump-tables: no indirect jump in a program about speculation.
+# -mstack-protector-guard: the canary is at %fs:0 (arch/stack.h).
 CFLAGS := -std=gnu11 -O2 -g -ffreestanding -fno-omit-frame-pointer -mno-red-zone -mgeneral-regs-only \
-	-mcmodel=kernel -fno-pic -fno-pie -fno-stack-protector -fno-jump-tables -fno-common \
+	-mcmodel=kernel -fno-pic -fno-pie -fno-jump-tables -fno-common -fstack-protector-strong \
+	-mstack-protector-guard=tls -mstack-protector-guard-reg=fs -mstack-protector-guard-offset=0 \
 	-fno-strict-aliasing -fno-asynchronous-unwind-tables -fcf-protection=none -DDEBUG=$(DEBUG) \
 	-Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla -Werror \
 	-Iarch/x86/include -I. -MMD -MP

@@ -133,7 +133,10 @@ extern __percpu struct asi *asi_curr, *asi_target;
 extern __percpu uint64_t asi_cr3, asi_cr3_gen;
 extern __percpu struct asi_stats asi_stats;
 
-/* Loads @asi's space: the part of asi_enter that is rarely needed. */
+/*
+ * Loads @asi's space: the part of asi_enter that is rarely needed. Panics on a base stack, which that space
+ * does not map.
+ */
 void asi_switch(struct asi *asi);
 
 /*

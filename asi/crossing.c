@@ -8,16 +8,21 @@
 #define TRACE 128 /* a power of two */
 
 static struct asi_crossing rows[ROWS];
-static unsigned int nr_rows;
+static uint32_t nr_reserved; /* rows given out, and more when the table is full */
 static uint64_t lost;
 static struct asi_trace trace[TRACE];
 static uint64_t nr_traced;
+
+static unsigned int nr_rows(void)
+{
+	return MIN(READ_ONCE(nr_reserved), ROWS);
+}
 
 /* One instruction may meet several kinds of memory, by the region: each gets a row. */
 static struct asi_crossing *row_of(enum asi_cause cause, uint64_t rip, uint64_t caller,
 				   uint64_t address)
 {
-	for (unsigned int i = 0; i < nr_rows; i++) {
+	for (unsigned int i = 0; i < nr_rows(); i++) {
 		struct asi_crossing *row = &rows[i];
 
 		if (row->rip == rip && row->caller == caller && row->cause == cause &&
@@ -27,22 +32,28 @@ static struct asi_crossing *row_of(enum asi_cause cause, uint64_t rip, uint64_t 
 	return NULL;
 }
 
+/*
+ * An NMI may note one of its own at any point: entries are reserved by an atomic, so that it gets
+ * another. At worst a place has two rows.
+ */
 void crossing_note(enum asi_cause cause, const struct asi *asi, uint64_t rip, uint64_t caller,
 		   uint64_t address, uint64_t error)
 {
 	struct asi_crossing *row = row_of(cause, rip, caller, address);
+	uint64_t at = __atomic_fetch_add(&nr_traced, 1, __ATOMIC_RELAXED);
+	uint32_t nr;
 
-	trace[nr_traced++ % TRACE] =
-		(struct asi_trace){ rdtsc(), rip, address, error, asi->id, cause };
+	trace[at % TRACE] = (struct asi_trace){ rdtsc(), rip, address, error, asi->id, cause };
 	if (row) {
 		row->count++;
 		return;
 	}
-	if (nr_rows == ROWS) {
+	nr = nr_reserved < ROWS ? __atomic_fetch_add(&nr_reserved, 1, __ATOMIC_RELAXED) : ROWS;
+	if (nr >= ROWS) {
 		lost++;
 		return;
 	}
-	row = &rows[nr_rows++];
+	row = &rows[nr];
 	*row = (struct asi_crossing){ cause, asi->id, rip, caller, address, 1, "" };
 	if (cause == ASI_BY_FAULT)
 		asi_describe(address, row->what, sizeof(row->what));
@@ -50,7 +61,7 @@ void crossing_note(enum asi_cause cause, const struct asi *asi, uint64_t rip, ui
 
 static void sort_rows(void)
 {
-	for (unsigned int i = 1; i < nr_rows; i++) {
+	for (unsigned int i = 1; i < nr_rows(); i++) {
 		struct asi_crossing row = rows[i];
 		unsigned int at = i;
 
@@ -64,7 +75,7 @@ bool asi_crossing_get(unsigned int i, struct asi_crossing *out)
 {
 	if (i == 0)
 		sort_rows();
-	if (i >= nr_rows)
+	if (i >= nr_rows())
 		return false;
 	*out = rows[i];
 	return true;
@@ -77,7 +88,7 @@ uint64_t asi_crossings_lost(void)
 
 bool asi_trace_get(unsigned int i, struct asi_trace *out)
 {
-	uint64_t first = nr_traced - MIN(nr_traced, TRACE);
+	uint64_t first = nr_traced - MIN(nr_traced, (uint64_t)TRACE);
 
 	if (i >= nr_traced - first)
 		return false;

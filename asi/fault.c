@@ -58,15 +58,31 @@ static uint64_t caller_of(const struct trap_frame *f)
 	return ((const uint64_t *)f->rbp)[1];
 }
 
-bool fault_fixup(const struct trap_frame *f, uint64_t cr2)
+/*
+ * Nothing unmaps while it is accessed, so in the unrestricted space a fault that its tables do not
+ * explain was one of a restricted space, which an NMI has left before we could see it: retry.
+ */
+static bool left_meanwhile(uint64_t cr2, uint64_t error)
 {
-	/* Sampled before leaving: the space that the access really met. */
+	struct pt_walk full = ptable_walk(hostmap_ptable(), cr2);
+
+	if (!walk_allows(&full, error))
+		return false;
+	switch_note_spurious();
+	return true;
+}
+
+/* Reads no canary: a fault on it, here, would be one for ever. */
+__no_stack_protector bool fault_fixup(const struct trap_frame *f, uint64_t cr2)
+{
+	/* Sampled before leaving: the space that the access really met, unless an NMI has left since. */
 	struct asi *asi = asi_current();
 	struct pt_walk full, restricted;
 	bool stuck = no_progress(f->rip, cr2);
 
 	if (!asi)
-		return false;
+		return switch_enabled() && !stuck && !(f->error_code & PF_FATAL) &&
+		       left_meanwhile(cr2, f->error_code);
 	/* The tables themselves are sensitive, so the walks need the unrestricted space. */
 	switch_exit(ASI_BY_FAULT);
 	full = ptable_walk(hostmap_ptable(), cr2);

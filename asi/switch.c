@@ -13,6 +13,7 @@
 #include "arch/insn.h"
 #include "arch/percpu.h"
 #include "arch/regs.h"
+#include "arch/stack.h"
 #include "arch/tlb.h"
 #include "asi/crossing.h"
 #include "asi/internal.h"
@@ -168,7 +169,7 @@ static void switch_to(struct asi *asi)
 
 void asi_switch(struct asi *asi)
 {
-	ASSERT(!irqs_enabled());
+	ASSERT(!irqs_enabled() && !stack_is_sensitive(__builtin_frame_address(0)));
 	this_cpu(asi_stats).enters++;
 	switch_to(asi);
 }

@@ -3,6 +3,7 @@
 #include "boot/crash.h"
 #include "arch/insn.h"
 #include "asi/asi.h"
+#include "boot/teststack.h"
 #include "lib/assert.h"
 #include "lib/log.h"
 #include "mm/buddy.h"
@@ -67,35 +68,91 @@ static void failed_assert(void)
 	ASSERT(sensitive_word != 0);
 }
 
+/* Overwrites the canary that stands between @frame and the return address; not what lies behind. */
+static void __noinline overrun(volatile char *frame, unsigned int len)
+{
+	for (unsigned int i = 0; i < len; i++)
+		frame[i] = 'A';
+}
+
+static void __noinline buffer_overrun(void)
+{
+	volatile char frame[24];
+
+	overrun(frame, sizeof(frame) + 8);
+}
+
+static struct asi *domain;
+
 /* Nothing may be touched between enter and relax: leaving is undone at once, so it cannot help. */
 static void critical_section(void)
 {
-	struct mem_owner *owner = page_zalloc(0, GLOBAL, NULL);
-	struct asi *asi = NULL;
-
-	mem_owner_init(owner, OWNER_MAX);
-	if (asi_create(ASI_GUEST_VM, owner, &asi) || !asi) {
-		log_error("crash=critical needs asi=on");
-		return;
-	}
-	asi_enter(asi);
+	asi_enter(domain);
 	(void)sensitive_word;
 }
 
-static const struct {
+static void restricted_overflow(void)
+{
+	asi_enter(domain);
+	asi_relax();
+	overflow(1);
+}
+
+static void base_stack_enter(void)
+{
+	asi_enter(domain);
+}
+
+static void machine_check(void)
+{
+	asi_enter(domain);
+	int_mc(); /* no bank holds an error, and no RIP is valid: nothing to go on with */
+}
+
+struct crash_kind {
 	const char *name;
 	void (*commit)(void);
-} kinds[] = {
-	{ "ud", invalid_opcode },    { "low", low_read },
-	{ "gp", noncanonical },	     { "text", text_write },
-	{ "init", freed_init },	     { "stack", stack_overflow },
-	{ "assert", failed_assert }, { "critical", critical_section },
+	enum { BASE_STACK, TEST_STACK } stack;
 };
+
+static const struct crash_kind kinds[] = {
+	{ "ud", invalid_opcode, BASE_STACK },	   { "low", low_read, BASE_STACK },
+	{ "gp", noncanonical, BASE_STACK },	   { "text", text_write, BASE_STACK },
+	{ "init", freed_init, BASE_STACK },	   { "stack", stack_overflow, BASE_STACK },
+	{ "assert", failed_assert, BASE_STACK },   { "canary", buffer_overrun, BASE_STACK },
+	{ "base", base_stack_enter, BASE_STACK },  { "critical", critical_section, TEST_STACK },
+	{ "df", restricted_overflow, TEST_STACK }, { "mc", machine_check, TEST_STACK },
+};
+
+/* A domain without a VM, and a stack in it. */
+static struct stack *make_domain(void)
+{
+	struct mem_owner *owner = page_zalloc(0, GLOBAL, NULL);
+
+	if (!owner)
+		return NULL;
+	mem_owner_init(owner, OWNER_MAX);
+	return asi_create(ASI_GUEST_VM, owner, &domain) || !domain ? NULL : teststack_create(owner);
+}
+
+__noinline void crash_commit(const struct crash_kind *kind)
+{
+	kind->commit();
+}
 
 void crash(struct word kind)
 {
-	for (unsigned int i = 0; i < ARRAY_SIZE(kinds); i++)
-		if (parse_is(kind, kinds[i].name))
-			kinds[i].commit();
+	struct stack *stack = make_domain();
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(kinds); i++) {
+		if (!parse_is(kind, kinds[i].name))
+			continue;
+		if (kinds[i].stack == BASE_STACK)
+			crash_commit(&kinds[i]);
+		else if (stack)
+			crash_on_stack(&kinds[i], stack);
+		else
+			log_error("crash=%s needs asi=on", kinds[i].name);
+	}
 	log_error("crash=%.*s: no such fault", (int)kind.len, kind.start);
 }

@@ -4,8 +4,11 @@
 #include "arch/cpu.h"
 #include "arch/desc.h"
 #include "arch/insn.h"
+#include "arch/mcheck.h"
 #include "arch/percpu_area.h"
+#include "arch/random.h"
 #include "arch/regs.h"
+#include "arch/stack.h"
 #include "arch/tlb.h"
 #include "arch/trap.h"
 #include "arch/tsc.h"
@@ -17,6 +20,7 @@
 #include "boot/main.h"
 #include "boot/options.h"
 #include "boot/selftest.h"
+#include "boot/torture.h"
 #include "drivers/acpi.h"
 #include "drivers/console.h"
 #include "drivers/exitdev.h"
@@ -39,6 +43,7 @@
 #define BOOT_TABLES_LIMIT GiB(4)
 
 extern char __image_end[];
+extern struct stack boot_stack; /* start.S */
 
 static struct boot_info info;
 static struct options options;
@@ -155,6 +160,8 @@ void hv_serve(bool selftest)
 		crash(options.crash);
 	if (selftest)
 		pass = selftest_run();
+	if (options.torture)
+		pass = torture_run() && pass;
 	exitdev_stop(guests_run(pass, options.audit, options.trace));
 }
 
@@ -162,6 +169,7 @@ void hv_main(uint32_t magic, uint32_t bootinfo_at)
 {
 	const char *missing;
 
+	stack_init(&boot_stack, boot_stack.top);
 	console_init(); /* text from the first step on */
 	idt_init();	/* every trap from here on is reported */
 	read_bootinfo(magic, bootinfo_at);
@@ -173,6 +181,11 @@ void hv_main(uint32_t magic, uint32_t bootinfo_at)
 	missing = cpu_init(); /* features and control registers */
 	if (missing)
 		panic("this CPU has no %s", missing);
+	log_info("stack canaries: random by %s",
+		 random_source()
+			 ? random_source()
+			 : "the TSC alone, which can be guessed: this CPU has no generator");
+	mcheck_init();
 	memory_init(bootinfo_at); /* own page tables, then the allocators */
 	tlb_init(options.pcid);	  /* PCIDs: CR3 holds PCID 0 now */
 	devices_init();		  /* APIC, clock */
@@ -184,8 +197,7 @@ void hv_main(uint32_t magic, uint32_t bootinfo_at)
 	else
 		missing = NULL;
 	report_boot(missing);
-	guests_create(&info, missing,
-		      options.strict ? VM_ASI_STRICT
-				     : VM_ASI_ON); /* on this stack: guest images pass through it */
-	serve_on_stack((void *)percpu_stack_top(0), options.selftest || missing || DEBUG);
+	guests_create(&info, missing, /* on this stack: guest images pass through it */
+		      options.strict ? VM_ASI_STRICT : VM_ASI_ON);
+	hv_serve_on_stack(options.selftest || missing || DEBUG, stack_base_init());
 }

@@ -9,6 +9,7 @@
 
 void hv_main(uint32_t magic, uint32_t bootinfo_at) __noreturn;
 
-/* Calls hv_serve(selftest) on the stack that ends at @stack_top, which every address space maps. */
-void serve_on_stack(void *stack_top, bool selftest) __noreturn;
+/* The rest, on the CPU's base stack (arch/stack.h). */
+struct stack;
+void hv_serve_on_stack(bool selftest, struct stack *stack) __noreturn;
 void hv_serve(bool selftest) __noreturn;

@@ -54,6 +54,8 @@ static void read_word(struct options *o, struct word w)
 		read_switch(o, "pcid", value, &o->pcid);
 	else if (parse_key(w, "selftest", &value))
 		read_switch(o, "selftest", value, &o->selftest);
+	else if (parse_key(w, "torture", &value))
+		read_switch(o, "torture", value, &o->torture);
 	else if (parse_key(w, "audit", &value))
 		read_switch(o, "audit", value, &o->audit);
 	else if (parse_key(w, "trace", &value))

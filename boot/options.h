@@ -13,6 +13,7 @@ struct options {
 	bool strict;	     /* asi=strict: guests are strict if they do not say otherwise */
 	bool pcid;	     /* pcid=on|off, default on */
 	bool selftest;	     /* selftest=on|off, default off */
+	bool torture;	     /* torture=on|off, default off */
 	bool audit;	     /* audit=on|off, default on */
 	bool trace;	     /* trace=on|off, default off: print the last crossings one by one */
 	struct word crash;   /* crash=KIND, for crash(); len 0: not given */

@@ -10,7 +10,10 @@
 #include "arch/regs.h"
 #include "arch/trap.h"
 #include "asi/asi.h"
+#include "boot/torture.h"
 #include "lib/log.h"
+#include "boot/selftest_internal.h"
+#include "boot/teststack.h"
 #include "mm/buddy.h"
 #include "mm/hostmap.h"
 #include "mm/kmalloc.h"
@@ -24,18 +27,12 @@
 
 static struct mem_owner *owner;
 static struct asi *domain;
+static struct stack *base_stack;
 
 static uint64_t sensitive_word = 0x5ec2e7; /* plain static data: sensitive by default */
 static __percpu_sensitive uint64_t sensitive_percpu;
 static __percpu uint32_t selftest_expected, selftest_depth, selftest_self;
-
-#define CHECK(cond)                                                             \
-	do {                                                                    \
-		if (!(cond)) {                                                  \
-			log_error("selftest: %s: not so: %s", __func__, #cond); \
-			return false;                                           \
-		}                                                               \
-	} while (0)
+static __percpu uint64_t selftest_frame;
 
 static uint64_t read_word(const uint64_t *p)
 {
@@ -253,37 +250,52 @@ static bool test_percpu(void)
 
 bool selftest_trap(const struct trap_frame *frame)
 {
+	if (torture_trap(frame))
+		return true;
 	if (!this_cpu(selftest_expected) || frame->vector != this_cpu(selftest_expected))
 		return false;
 	this_cpu(selftest_expected) = 0;
 	read_word(&sensitive_word);
 	this_cpu(selftest_depth) = this_cpu(trap_depth);
 	this_cpu(selftest_self) = asi_self();
-	return frame->vector == VEC_NMI || apic_interrupt(TEST_VECTOR);
+	this_cpu(selftest_frame) = (uint64_t)frame;
+	return frame->vector != TEST_VECTOR || apic_interrupt(TEST_VECTOR);
+}
+
+static void raise(uint8_t vector)
+{
+	if (vector == VEC_NMI)
+		apic_self_nmi();
+	else if (vector == VEC_MC)
+		int_mc();
+	else
+		apic_self_interrupt(vector);
 }
 
 /*
  * A handler that touches sensitive memory inside a critical section stays unrestricted until it
- * returns, at depth 1 (the fault itself at depth 2), and then the target is back.
+ * returns, at depth 1 (the fault itself at depth 2), and then the target is back. It runs on the stack
+ * that it interrupts. How it left: by @cause alone.
  */
-static bool test_interrupted_by(uint8_t vector)
+static bool test_interrupted_by(uint8_t vector, enum asi_cause cause)
 {
-	uint64_t flags = irq_save();
+	uint64_t flags = irq_save(), frame = (uint64_t)__builtin_frame_address(0);
+	struct asi_stats before = *asi_cpu_stats();
 	struct asi *d = domain;
 
 	this_cpu(selftest_expected) = vector;
 	this_cpu(selftest_depth) = 0;
 	asi_enter(d);
-	if (vector == VEC_NMI)
-		apic_self_nmi();
-	else
-		apic_self_interrupt(vector);
+	raise(vector);
 	for (unsigned int i = 0; i < 100000 && !this_cpu(selftest_depth); i++)
 		irq_window();
 	CHECK(this_cpu(selftest_depth) == 1 && this_cpu(selftest_self) == 0);
 	CHECK(this_cpu(trap_depth) == 0);
 	CHECK(asi_self() == TEST_OWNER && asi_current() == d);
+	CHECK(frame - this_cpu(selftest_frame) < PAGE_SIZE);
 	asi_relax();
+	CHECK(asi_cpu_stats()->exits[cause] == before.exits[cause] + 1);
+	CHECK(asi_crossings() == before.exits[ASI_BY_FAULT] + before.exits[ASI_BY_CALL] + 1);
 	asi_exit();
 	irq_restore(flags);
 	return true;
@@ -291,12 +303,18 @@ static bool test_interrupted_by(uint8_t vector)
 
 static bool test_interrupt(void)
 {
-	return test_interrupted_by(TEST_VECTOR);
+	return test_interrupted_by(TEST_VECTOR, ASI_BY_FAULT);
 }
 
 static bool test_nmi(void)
 {
-	return test_interrupted_by(VEC_NMI);
+	return test_interrupted_by(VEC_NMI, ASI_BY_FAULT);
+}
+
+/* Its policy is to leave at once: no fault is taken. */
+static bool test_machine_check(void)
+{
+	return test_interrupted_by(VEC_MC, ASI_BY_CALL);
 }
 
 static uint64_t violations(void)
@@ -345,26 +363,59 @@ static bool test_audit(void)
 	return true;
 }
 
-struct test {
+/* Goes into the domain again and again, where nothing but memory of its owner is mapped: so is its stack. */
+static bool test_stacks_here(void)
+{
+	return test_stacks(domain, base_stack);
+}
+
+struct selftest {
 	const char *name;
 	bool (*run)(void);
-	bool needs_asi;
+	enum {
+		ALWAYS,
+		WITH_ASI,
+		RESTRICTED
+	} needs; /* RESTRICTED: a stack to enter the domain on, too */
 };
 
-static const struct test tests[] = {
-	{ "buddy", test_buddy, false },
-	{ "quarantine", test_quarantine, false },
-	{ "slab", test_slab, false },
-	{ "kmalloc", test_kmalloc, false },
-	{ "vmalloc", test_vmalloc, false },
-	{ "crossing by call", test_crossing_by_call, true },
-	{ "crossing by fault", test_crossing_by_fault, true },
-	{ "no crossing", test_no_crossing, true },
-	{ "per-CPU memory", test_percpu, true },
-	{ "interrupt in a critical section", test_interrupt, true },
-	{ "NMI in a critical section", test_nmi, true },
-	{ "audit", test_audit, true },
+static const struct selftest tests[] = {
+	{ "buddy", test_buddy, ALWAYS },
+	{ "quarantine", test_quarantine, ALWAYS },
+	{ "slab", test_slab, ALWAYS },
+	{ "kmalloc", test_kmalloc, ALWAYS },
+	{ "vmalloc", test_vmalloc, ALWAYS },
+	{ "crossing by call", test_crossing_by_call, RESTRICTED },
+	{ "crossing by fault", test_crossing_by_fault, RESTRICTED },
+	{ "no crossing", test_no_crossing, RESTRICTED },
+	{ "per-CPU memory", test_percpu, RESTRICTED },
+	{ "interrupt in a critical section", test_interrupt, RESTRICTED },
+	{ "NMI in a critical section", test_nmi, RESTRICTED },
+	{ "machine check in a critical section", test_machine_check, RESTRICTED },
+	{ "stacks and canaries", test_stacks_here, RESTRICTED },
+	{ "audit", test_audit, WITH_ASI },
 };
+
+__noinline bool selftest_one(const struct selftest *test)
+{
+	return test->run();
+}
+
+static bool run_test(const struct selftest *test)
+{
+	struct stack *stack;
+	bool ok;
+
+	if (test->needs != RESTRICTED)
+		return selftest_one(test);
+	stack = teststack_create(owner);
+	if (!stack)
+		return false;
+	ok = selftest_on_stack(test, stack);
+	asi_exit();
+	teststack_destroy(stack);
+	return ok;
+}
 
 static bool set_up(void)
 {
@@ -372,6 +423,7 @@ static bool set_up(void)
 	if (!owner)
 		return false;
 	mem_owner_init(owner, TEST_OWNER);
+	base_stack = stack_current();
 	return !asi_create(ASI_GUEST_VM, owner, &domain);
 }
 
@@ -394,9 +446,9 @@ bool selftest_run(void)
 	for (unsigned int i = 0; i < ARRAY_SIZE(tests); i++) {
 		bool ok;
 
-		if (tests[i].needs_asi && !domain)
+		if (tests[i].needs != ALWAYS && !domain)
 			continue;
-		ok = tests[i].run();
+		ok = run_test(&tests[i]);
 		log_info("selftest: %s: %s", tests[i].name, ok ? "ok" : "FAILED");
 		failed += !ok;
 		run++;

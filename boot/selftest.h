@@ -8,3 +8,9 @@
 
 /* Prints a line a test; true if all passed. Unrestricted, base context, after asi_init. */
 bool selftest_run(void);
+
+/* Runs one test on @stack; start.S defines it by selftest_one() (arch/stack.h). */
+struct selftest;
+struct stack;
+bool selftest_on_stack(const struct selftest *test, struct stack *stack);
+bool selftest_one(const struct selftest *test);

@@ -5,6 +5,8 @@
  * leaves boot services itself ("I386 machine state", Multiboot2 specification).
  */
 #include "arch/layout.h"
+#include "arch/regs.h"
+#include "arch/stack.h"
 
 #define PTE_PW	0x3  /* present, writable */
 #define PTE_PWL 0x83 /* the same, 2 MiB leaf */
@@ -107,8 +109,14 @@ boot_entry64:
 	movl %eax, %fs
 	movl %eax, %gs
 	/* GS base 0: per-CPU variables live in their template until percpu_init(). */
-	movl $0xc0000101, %ecx
+	movl $MSR_GS_BASE, %ecx
 	xorl %edx, %edx
+	wrmsr
+	/* FS base: the canary of the first C function. hv_main() makes it a random one. */
+	movq $boot_stack, %rax
+	movq %rax, %rdx
+	shrq $32, %rdx
+	movl $MSR_FS_BASE, %ecx
 	wrmsr
 	movl %edi, %edi
 	movl %esi, %esi
@@ -120,15 +128,10 @@ boot_entry64:
 	hlt
 	jmp 4b
 
-	/* Leaves hv_main's stack for the one that ends at RDI; does not return (boot/main.h). */
 	.text
-	.globl serve_on_stack
-serve_on_stack:
-	movq %rdi, %rsp
-	movl %esi, %edi
-	xorl %ebp, %ebp
-	call hv_serve
-	ud2
+	ON_STACK hv_serve_on_stack, hv_serve
+	ON_STACK selftest_on_stack, selftest_one
+	ON_STACK crash_on_stack, crash_commit
 
 	.section .boot.text
 	.balign 8
@@ -158,5 +161,13 @@ boot_stack_end:
 	.balign 4096
 	.skip 32768
 boot_stack_top:
+
+	.data
+	.balign 16
+	.globl boot_stack
+	.type boot_stack, @object
+boot_stack:
+	.quad 0, boot_stack_top
+	.size boot_stack, . - boot_stack
 
 	.section .note.GNU-stack, "", @progbits

@@ -6,12 +6,13 @@
  */
 #pragma once
 
-#define __aligned(n) __attribute__((aligned(n)))
-#define __packed     __attribute__((packed))
-#define __noreturn   __attribute__((noreturn))
-#define __must_check __attribute__((warn_unused_result))
-#define __used	     __attribute__((used))
-#define __noinline   __attribute__((noinline))
+#define __aligned(n)	     __attribute__((aligned(n)))
+#define __packed	     __attribute__((packed))
+#define __noreturn	     __attribute__((noreturn))
+#define __must_check	     __attribute__((warn_unused_result))
+#define __used		     __attribute__((used))
+#define __noinline	     __attribute__((noinline))
+#define __no_stack_protector __attribute__((no_stack_protector))
 #undef __always_inline /* glibc has it too, on the host */
 #define __always_inline inline __attribute__((always_inline))
 #define __printf(f, a)	__attribute__((format(printf, f, a)))

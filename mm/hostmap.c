@@ -176,7 +176,7 @@ static int back_parts(uint64_t area, const struct percpu_part *parts, unsigned i
 
 int hostmap_add_cpu(uint32_t cpu)
 {
-	int err = back_parts(PERCPU_SENSITIVE_BASE + cpu * PERCPU_STRIDE, percpu_sensitive_parts,
+	int err = back_parts(percpu_sensitive_area(cpu), percpu_sensitive_parts,
 			     ARRAY_SIZE(percpu_sensitive_parts));
 
 	if (!err)

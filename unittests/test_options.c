@@ -27,6 +27,7 @@ static void test_hypervisor_words(void **state)
 		{ "asi=strict asi=on", true, false, true, false, true, "" },
 		{ "pcid=off", true, false, false, false, true, "" },
 		{ "selftest=on", true, false, true, true, true, "" },
+		{ "torture=on", true, false, true, false, true, "" },
 		{ "audit=off", true, false, true, false, false, "" },
 		{ "asi=off asi=on", true, false, true, false, true, "" },
 		{ "/boot/vestibule.elf console=com2 selftest=on", true, false, true, true, true,
@@ -44,6 +45,7 @@ static void test_hypervisor_words(void **state)
 		assert_int_equal(o.pcid, cases[i].pcid);
 		assert_int_equal(o.selftest, cases[i].selftest);
 		assert_int_equal(o.audit, cases[i].audit);
+		assert_int_equal(o.torture, strstr(cases[i].line, "torture=on") != NULL);
 		assert_true(parse_is(o.console, cases[i].console));
 	}
 }

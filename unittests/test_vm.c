@@ -58,6 +58,13 @@ void write_breakpoints(const uint64_t v[4])
 	(void)v;
 }
 
+static uint64_t next_canary;
+
+void stack_init(struct stack *s, void *top)
+{
+	*s = (struct stack){ ++next_canary, top };
+}
+
 uint64_t rdmsr(uint32_t msr)
 {
 	return msr;
@@ -425,13 +432,44 @@ static void test_two(void **state)
 	assert_nothing_left(used);
 }
 
+static void assert_local(const void *p, const struct vm *vm)
+{
+	const struct pageblock *b = pfn_to_pageblock(hpa_to_pfn(hva_to_hpa(p)));
+
+	assert_int_equal(b->class, LOCAL);
+	assert_ptr_equal(b->owner, vm->owner);
+}
+
+/* All that holds registers of a guest belongs to it, and so does the canary of the stack. */
+static void test_registers_are_local(void **state)
+{
+	uint64_t used = memory_used();
+	struct vm *vms[2];
+
+	(void)state;
+	for (unsigned int i = 0; i < 2; i++) {
+		const struct vcpu *v;
+
+		assert_int_equal(create(&options, sizeof(image), &vms[i]), 0);
+		v = vms[i]->vcpu;
+		assert_local(v, vms[i]);
+		assert_local(&v->stack, vms[i]);
+		assert_local((char *)v->stack.top - 1, vms[i]);
+		assert_local(v->xsave_area, vms[i]);
+		assert_local(v->stats, vms[i]);
+	}
+	assert_int_not_equal(vms[0]->vcpu->stack.canary, vms[1]->vcpu->stack.canary);
+	vm_destroy(vms[0]);
+	vm_destroy(vms[1]);
+	assert_nothing_left(used);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_each_allocation_fails),
-		cmocka_unit_test(test_wrong_image),
-		cmocka_unit_test(test_too_much_memory),
-		cmocka_unit_test(test_two),
+		cmocka_unit_test(test_each_allocation_fails), cmocka_unit_test(test_wrong_image),
+		cmocka_unit_test(test_too_much_memory),	      cmocka_unit_test(test_two),
+		cmocka_unit_test(test_registers_are_local),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);

@@ -94,6 +94,9 @@ test_vmx_ctls_SRCS := arch/x86/vmxctls.c
 UNIT_TESTS += guestwalk
 test_guestwalk_SRCS := vmm/guestwalk.c
 
+UNIT_TESTS += mcheck
+test_mcheck_SRCS := arch/x86/mcheck.c lib/log.c lib/fmt.c
+
 UNIT_TESTS += exit_event
 test_exit_event_SRCS := $(FAKE_VCPU_SRCS)
 

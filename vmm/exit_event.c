@@ -6,7 +6,6 @@
 #include "arch/insn.h"
 #include "arch/regs.h"
 #include "arch/vmx.h"
-#include "lib/panic.h"
 #include "vmm/exit.h"
 #include "vmm/report.h"
 #include "vmm/vm.h"
@@ -80,8 +79,11 @@ enum exit_action exit_exception_nmi(struct vcpu *v)
 		int_nmi();
 		return RESUME;
 	}
-	if (vector == VEC_MC)
-		panic("machine check while a guest ran");
+	if (vector == VEC_MC) {
+		/* As an NMI; the handler panics if it cannot go on, and the RIP that it speaks of is the guest's. */
+		int_mc();
+		return RESUME;
+	}
 	if (vector != VEC_DB && vector != VEC_AC)
 		return exit_unhandled(v);
 	/* INT1 is #DB too, as a privileged software exception; it leaves DR6 alone. */
@@ -126,11 +128,12 @@ enum exit_action exit_triple_fault(struct vcpu *v)
 	return exit_stop(v, "triple-fault");
 }
 
-/* The guest's state, as the guest made it, is one that VM entry refuses. */
+/* The guest's state, as the guest made it, is one that VM entry refuses; or there was a machine check. */
 enum exit_action exit_entry_failure(struct vcpu *v)
 {
+	/* Whether it was VMLAUNCH or VMRESUME that failed is not known any more: this VM ends. */
 	if (v->exit_reason == EXIT_REASON_ENTRY_MACHINE_CHECK)
-		panic("machine check during VM entry");
+		int_mc();
 	return exit_stop(v, "entry-failure");
 }
 

@@ -15,11 +15,14 @@
  *   HLT, RDTSC, cache, hidden instructions     restricted
  *   VMCALL                                     restricted, but for the audit (by call)
  *   exceptions, NMI, interrupts, windows       restricted
- *   preemption timer                           restricted; if several VMs take turns, the
- *                                              scheduler leaves by call afterwards
+ *   preemption timer                           restricted; if several VMs take turns, this one
+ *                                              leaves by call afterwards
  *   EPT violation                              restricted if the VM's own pool has a free page for
  *                                              the tables; else the buddy converts a block
  *   what stops a VM                            restricted up to the report, which leaves by call
+ *
+ * All of this runs on the vCPU's own stack, and so does what lies between two turns while nobody else wants the
+ * CPU. The base stack is sensitive: vcpu_turns() leaves before it goes back there.
  */
 #include "arch/insn.h"
 #include "arch/regs.h"
@@ -207,11 +210,13 @@ static __always_inline bool serve_exit(struct vcpu *v)
 	return likely(v->exit_tsc < v->events.due) || attend(v);
 }
 
-void vcpu_loop(struct vcpu *v)
+/* One turn: until slice_end, or until the vCPU halts or stops. */
+static void turn(struct vcpu *v)
 {
 	uint64_t now = rdtsc();
 	bool restricted;
 
+	arm_preemption_timer(v, now);
 	/*
 	 * The guest is entered once even if the turn is over by now: what is left of its time limit may be
 	 * less than the way here takes, and nothing but an entry uses it up.
@@ -231,14 +236,19 @@ void vcpu_loop(struct vcpu *v)
 	stats_note(v->stats, v->exit_reason, rdtsc() - v->exit_tsc, restricted);
 }
 
-void vcpu_run(struct vcpu *v, uint64_t end)
+void vcpu_turns(struct vcpu *v)
 {
-	uint64_t now = rdtsc();
+	do {
+		if (vcpu_ready(v))
+			turn(v);
+	} while (v->alone && v->state != VCPU_STOPPED);
+	asi_exit(); /* the stack that we return to is sensitive */
+}
 
-	ASSERT(!irqs_enabled());
-	ASSERT(!asi_current() || asi_current() == v->asi); /* v's stack is mapped */
+void vcpu_run(struct vcpu *v, bool alone)
+{
+	ASSERT(!irqs_enabled() && !asi_current());
 	vcpu_load(v);
-	v->slice_end = end;
-	arm_preemption_timer(v, now);
-	vcpu_loop_on_stack(v, v->stack_top);
+	v->alone = alone;
+	vcpu_turns_on_stack(v, &v->stack);
 }

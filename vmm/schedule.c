@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Who runs next: every VM in turn, on one CPU. With one VM left, nothing here touches sensitive
- * memory (this stack is nonsensitive, the VM is LOCAL): halts and turns cost no crossing.
+ * Who runs next: every VM in turn, on one CPU. The loop runs on the base stack, which is sensitive: each
+ * turn begins and ends in the unrestricted space. A VM that is the last one left does not come
+ * back here between its turns: halts and ends of turns cost no crossing then.
  */
 #include "arch/insn.h"
 #include "arch/tsc.h"
@@ -14,18 +15,17 @@
 
 #define SLICE_MS 10
 
-/* One turn of @vm, or nothing if it is halted and its timer has not run out. */
-static void vm_turn(struct vm *vm, uint64_t slice)
+bool vcpu_ready(struct vcpu *v)
 {
-	struct vcpu *v = vm->vcpu;
-	uint64_t now = rdtsc(), end = now + slice;
+	struct vm *vm = v->vm;
+	uint64_t now = rdtsc(), slice = SLICE_MS * tsc_khz();
 
 	if (vm->limit) {
 		if (v->guest_ticks >= vm->limit) {
 			vm_stop(vm, VERDICT_STOPPED, "time-limit", 0);
-			return;
+			return false;
 		}
-		end = MIN(end, now + (vm->limit - v->guest_ticks));
+		slice = MIN(slice, vm->limit - v->guest_ticks);
 	}
 	if (v->state == VCPU_HALTED) {
 		if (v->timer_deadline && now < v->timer_deadline) {
@@ -33,21 +33,22 @@ static void vm_turn(struct vm *vm, uint64_t slice)
 			if (vm->limit && now - v->exit_tsc >= vm->limit)
 				vm_stop(vm, VERDICT_STOPPED, "time-limit", 0);
 			cpu_pause();
-			return;
+			return false;
 		}
 		/* Only its timer can wake a guest that has pended nothing for itself. */
 		if (!vcpu_wake(v)) {
 			vm_stop(vm, VERDICT_STOPPED, "halted", 0);
-			return;
+			return false;
 		}
 	}
-	vcpu_run(v, end);
+	v->slice_end = now + slice;
+	return true;
 }
 
 void vm_run_all(struct vm **vms, unsigned int nr)
 {
 	uint64_t flags = irq_save(), khz = tsc_khz();
-	struct vm *live[VMS_MAX]; /* @vms may be sensitive */
+	struct vm *live[VMS_MAX];
 
 	ASSERT(nr <= VMS_MAX);
 	for (unsigned int i = 0; i < nr; i++) {
@@ -58,15 +59,14 @@ void vm_run_all(struct vm **vms, unsigned int nr)
 	}
 	while (nr) {
 		for (unsigned int i = 0; i < nr;) {
-			/* The next one's memory, its stack above all, is not mapped in this space. */
-			if (nr > 1)
-				asi_exit();
-			vm_turn(live[i], SLICE_MS * khz);
-			if (live[i]->vcpu->state != VCPU_STOPPED) {
+			struct vcpu *v = live[i]->vcpu;
+
+			if (vcpu_ready(v))
+				vcpu_run(v, nr == 1);
+			if (v->state != VCPU_STOPPED) {
 				i++;
 				continue;
 			}
-			asi_exit();
 			report_vm(live[i]);
 			live[i] = live[--nr];
 		}

@@ -101,7 +101,8 @@ static int alloc_parts(struct vcpu *v, struct mem_owner *owner)
 	void *vmcs = alloc_cpu_page(&v->vmcs), *bitmap = alloc_cpu_page(&v->msr_bitmap);
 	char *stack = vmalloc(STACK_SIZE, LOCAL, owner);
 
-	v->stack_top = stack ? stack + STACK_SIZE : NULL;
+	if (stack)
+		stack_init(&v->stack, stack + STACK_SIZE);
 	v->stats = vmalloc(sizeof(*v->stats), LOCAL, owner);
 	v->xsave_area = page_zalloc(order_of(fpu_area_size()), LOCAL, owner);
 	if (!vmcs || !bitmap || !stack || !v->stats || !v->xsave_area)
@@ -150,7 +151,7 @@ static void check_critical(const struct vcpu *v)
 		size_t len;
 	} parts[] = {
 		{ "the vCPU", v, sizeof(*v) },
-		{ "its stack", (char *)v->stack_top - STACK_SIZE, STACK_SIZE },
+		{ "its stack", (char *)v->stack.top - STACK_SIZE, STACK_SIZE },
 		{ "its statistics", v->stats, sizeof(*v->stats) },
 		{ "its domain", v->asi, sizeof(*v->asi) },
 		{ "the IDT", (void *)idt_base(), IDT_SIZE },
@@ -216,8 +217,8 @@ void vcpu_destroy(struct vcpu *v)
 	}
 	if (v->msr_bitmap.v != HPA_NONE.v)
 		page_free(hpa_to_direct(v->msr_bitmap), 0);
-	if (v->stack_top)
-		vfree((char *)v->stack_top - STACK_SIZE);
+	if (v->stack.top)
+		vfree((char *)v->stack.top - STACK_SIZE);
 	if (v->xsave_area)
 		page_free(v->xsave_area, order_of(fpu_area_size()));
 	vfree(v->stats);

@@ -7,6 +7,7 @@
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
+#include "arch/stack.h"
 #include "arch/vmx_run.h"
 #include "asi/asi.h"
 #include "vmm/inject.h"
@@ -37,7 +38,8 @@ struct vcpu {
 	enum vcpu_state state;
 	hpa_t vmcs, msr_bitmap; /* pages that only the CPU reads */
 	uint16_t vpid;
-	void *stack_top; /* handlers of this vCPU run here */
+	struct stack stack; /* turns of this vCPU run here; its canary is LOCAL as well */
+	bool alone;	    /* nobody else wants this CPU: its turns follow each other */
 
 	/* The exit being handled. */
 	uint32_t exit_reason; /* basic reason, bits 15:0 */
@@ -80,10 +82,17 @@ void vcpu_set_multiboot_entry(struct vcpu *v, uint32_t entry, uint32_t info);
 void vcpu_load(struct vcpu *v);
 
 /*
- * Runs the vCPU, which is runnable, until the TSC has reached @end, or it halts or stops (vmm/run.c).
- * Called in base context, in the unrestricted or in @v's own space, interrupts off; the same on return.
+ * Gives the vCPU, which vcpu_ready() has let go, a turn on its own stack (vmm/run.c); if it is @alone, one turn
+ * after the other until it stops, without a crossing. Base stack, unrestricted, interrupts off; the same
+ * on return.
  */
-void vcpu_run(struct vcpu *v, uint64_t end);
+void vcpu_run(struct vcpu *v, bool alone);
+
+/*
+ * Whether the vCPU may have a turn, and then until when: slice_end. Otherwise it waits for its timer, or has been
+ * stopped because it will never run again (schedule.c). Base stack, or restricted on its own.
+ */
+bool vcpu_ready(struct vcpu *v);
 
 /* Whether the halted vCPU has been woken: its timer has run out, or something is pending. */
 bool vcpu_wake(struct vcpu *v);

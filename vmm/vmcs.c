@@ -92,16 +92,11 @@ static const struct field_value controls[] = {
 
 /* Not in the table: what is read from the CPU. */
 static const struct field_value host_state[] = {
-	{ VMCS_HOST_ES_SELECTOR, SEL_DATA },
-	{ VMCS_HOST_CS_SELECTOR, SEL_CODE },
-	{ VMCS_HOST_SS_SELECTOR, SEL_DATA },
-	{ VMCS_HOST_DS_SELECTOR, SEL_DATA },
-	{ VMCS_HOST_FS_SELECTOR, 0 },
-	{ VMCS_HOST_GS_SELECTOR, 0 }, /* the base comes from its own field */
-	{ VMCS_HOST_TR_SELECTOR, SEL_TSS },
-	{ VMCS_HOST_FS_BASE, 0 },
-	{ VMCS_HOST_SYSENTER_CS, 0 },
-	{ VMCS_HOST_SYSENTER_ESP, 0 },
+	{ VMCS_HOST_ES_SELECTOR, SEL_DATA }, { VMCS_HOST_CS_SELECTOR, SEL_CODE },
+	{ VMCS_HOST_SS_SELECTOR, SEL_DATA }, { VMCS_HOST_DS_SELECTOR, SEL_DATA },
+	{ VMCS_HOST_FS_SELECTOR, 0 }, /* the bases come from fields of their own */
+	{ VMCS_HOST_GS_SELECTOR, 0 },	     { VMCS_HOST_TR_SELECTOR, SEL_TSS },
+	{ VMCS_HOST_SYSENTER_CS, 0 },	     { VMCS_HOST_SYSENTER_ESP, 0 },
 	{ VMCS_HOST_SYSENTER_EIP, 0 },
 };
 
@@ -211,6 +206,7 @@ static void setup_host(struct vcpu *v)
 	vmcs_write(VMCS_HOST_CR4, read_cr4());
 	vmcs_write(VMCS_HOST_EFER, rdmsr(MSR_EFER));
 	vmcs_write(VMCS_HOST_PAT, rdmsr(MSR_PAT));
+	vmcs_write(VMCS_HOST_FS_BASE, (uint64_t)&v->stack); /* the canary of exit handlers */
 	vmcs_write(VMCS_HOST_GS_BASE, rdmsr(MSR_GS_BASE));
 	/*
 	 * SDM, "Loading Host Segment and Descriptor-Table Registers": every exit sets the limits of

@@ -27,10 +27,8 @@ void gdt_init(void)
 	struct tss *t = this_cpu_ptr(tss);
 	uint64_t *g = *this_cpu_ptr(gdt), base = (uint64_t)t;
 	struct descriptor_ptr ptr = { sizeof(gdt) - 1, (uint64_t)g };
-	uint64_t gs_base = rdmsr(MSR_GS_BASE);
 
-	for (unsigned int i = IST_NONE + 1; i < IST_NR; i++)
-		t->ist[i - 1] = percpu_ist_top(this_cpu(cpu_number), i);
+	t->ist[IST_DF - 1] = percpu_df_stack_top(this_cpu(cpu_number));
 	t->iomap_base = sizeof(*t);
 
 	g[SEL_CODE / 8] = 0x00af9b000000ffff;
@@ -42,7 +40,6 @@ void gdt_init(void)
 
 	lgdt(&ptr);
 	load_segments(SEL_CODE, SEL_DATA);
-	wrmsr(MSR_GS_BASE, gs_base); /* loading a GS selector cleared it */
 	ltr(SEL_TSS);
 }
 

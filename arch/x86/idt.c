@@ -18,20 +18,6 @@ extern char trap_stubs[];
 static __nonsensitive struct gate idt[256] __aligned(16);
 _Static_assert(sizeof(idt) == IDT_SIZE, "arch/desc.h");
 
-static uint8_t ist_of(unsigned int vector)
-{
-	switch (vector) {
-	case VEC_DF:
-		return IST_DF;
-	case VEC_NMI:
-		return IST_NMI;
-	case VEC_MC:
-		return IST_MC;
-	default:
-		return IST_NONE;
-	}
-}
-
 static void idt_load(void)
 {
 	struct descriptor_ptr ptr = { sizeof(idt) - 1, (uint64_t)idt };
@@ -39,27 +25,39 @@ static void idt_load(void)
 	lidt(&ptr);
 }
 
+static void gate_set(struct gate *gate, uint64_t entry, uint8_t ist)
+{
+	*gate = (struct gate){
+		.offset_low = (uint16_t)entry,
+		.selector = SEL_CODE,
+		.ist = ist,
+		.type = 0x8e, /* present, DPL 0, 64-bit interrupt gate */
+		.offset_mid = (uint16_t)(entry >> 16),
+		.offset_high = (uint32_t)(entry >> 32),
+	};
+}
+
+static uint64_t stub_of(uint8_t vector)
+{
+	return (uint64_t)trap_stubs + vector * STUB_SIZE;
+}
+
 void idt_init(void)
 {
-	for (unsigned int i = 0; i < 256; i++) {
-		uint64_t stub = (uint64_t)trap_stubs + i * STUB_SIZE;
-
-		idt[i] = (struct gate){
-			.offset_low = (uint16_t)stub,
-			.selector = SEL_CODE,
-			.type = 0x8e, /* present, DPL 0, 64-bit interrupt gate */
-			.offset_mid = (uint16_t)(stub >> 16),
-			.offset_high = (uint32_t)(stub >> 32),
-		};
-	}
+	for (unsigned int i = 0; i < 256; i++)
+		gate_set(&idt[i], stub_of((uint8_t)i), IST_NONE);
 	idt_load();
 }
 
-/* IST stacks exist only once the TSS is loaded; until then every vector uses the current stack. */
+void idt_redirect(uint8_t vector, const void *entry)
+{
+	gate_set(&idt[vector], entry ? (uint64_t)entry : stub_of(vector), idt[vector].ist);
+}
+
+/* The stack exists only once the TSS is loaded. All other vectors use the current stack, for good. */
 void idt_use_ist(void)
 {
-	for (unsigned int i = 0; i < 32; i++)
-		idt[i].ist = ist_of(i);
+	idt[VEC_DF].ist = IST_DF;
 }
 
 uint64_t idt_base(void)

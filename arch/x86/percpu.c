@@ -15,7 +15,7 @@ __percpu uint32_t cpu_number;
 void percpu_init(uint32_t cpu)
 {
 	char *area = (char *)percpu_area(cpu);
-	char *sensitive = (char *)PERCPU_SENSITIVE_BASE + cpu * PERCPU_STRIDE;
+	char *sensitive = (char *)percpu_sensitive_area(cpu);
 
 	memcpy(area, __percpu_start, (size_t)(__percpu_end - __percpu_start));
 	memcpy(sensitive, __percpu_sensitive_start,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* TLB flushes of this CPU. CR4.PGE stays off for ever: no translation outlives its PCID. */
+/* TLB flushes of this CPU. CR4.PGE is off but for a moment: no translation outlives its PCID. */
 #include "arch/tlb.h"
 #include "arch/insn.h"
 #include "arch/regs.h"
@@ -19,12 +19,24 @@ bool tlb_has_pcid(void)
 	return pcid_on;
 }
 
+/*
+ * SDM, "Operations that Invalidate TLBs": a change of CR4.PGE drops everything, global or not. Not by CR3:
+ * an NMI between reading and writing it may leave the restricted space, and the write would go back.
+ */
+static void flush_by_pge(void)
+{
+	uint64_t cr4 = read_cr4();
+
+	write_cr4(cr4 ^ CR4_PGE);
+	write_cr4(cr4);
+}
+
 void tlb_flush_all(void)
 {
 	if (pcid_on)
 		invpcid(INVPCID_ALL_GLOBAL, 0, 0);
 	else
-		write_cr3(read_cr3());
+		flush_by_pge();
 }
 
 void tlb_flush_pcid(uint64_t pcid)
@@ -32,7 +44,7 @@ void tlb_flush_pcid(uint64_t pcid)
 	if (pcid_on)
 		invpcid(INVPCID_CONTEXT, pcid, 0);
 	else
-		write_cr3(read_cr3());
+		flush_by_pge();
 }
 
 void tlb_flush_page(uint64_t va)

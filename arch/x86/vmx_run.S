@@ -4,6 +4,8 @@
  * HOST_CR3: the restricted space. Everything touched here is the vCPU and its own stack, both
  * LOCAL, since a page fault could not be served: the target of ASI is still set.
  */
+#include "arch/regs.h"
+#include "arch/stack.h"
 #include "arch/vmx_run.h"
 
 #define RAX 0
@@ -117,21 +119,6 @@ vmx_exit:
 	ret
 	.size vmx_run, . - vmx_run
 
-/*
- * The frame pointers of both stacks form one chain, so that a backtrace goes through.
- */
-	.globl vcpu_loop_on_stack
-	.type vcpu_loop_on_stack, @function
-vcpu_loop_on_stack:
-	pushq %rbp
-	movq %rsp, %rbp
-	movq %rsi, %rsp
-	pushq $0			/* the pair keeps the new stack aligned */
-	pushq %rbp
-	call vcpu_loop
-	movq (%rsp), %rsp
-	popq %rbp
-	ret
-	.size vcpu_loop_on_stack, . - vcpu_loop_on_stack
+	ON_STACK vcpu_turns_on_stack, vcpu_turns
 
 	.section .note.GNU-stack, "", @progbits

@@ -12,7 +12,7 @@ struct cpuid_regs {
 /* The current VMCS, by field encoding; handlers read and write it as they would the real one. */
 extern uint64_t fake_vmcs[0x8000];
 extern uint64_t fake_tsc, fake_xcr0, fake_dr6;
-extern unsigned int fake_nr_nmi;
+extern unsigned int fake_nr_nmi, fake_nr_mc;
 /* Answers CPUID; a test may put its own here. */
 extern struct cpuid_regs (*fake_cpuid)(uint32_t leaf, uint32_t subleaf);
 
@@ -50,6 +50,10 @@ static inline void write_dr6(uint64_t v)
 static inline void int_nmi(void)
 {
 	fake_nr_nmi++;
+}
+static inline void int_mc(void)
+{
+	fake_nr_mc++;
 }
 static inline void irq_window(void)
 {

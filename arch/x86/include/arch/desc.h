@@ -3,10 +3,14 @@
 #pragma once
 #include <stdint.h>
 
-/* Interrupt-stack-table slots: these vectors may come when the current stack is no good. */
-enum { IST_NONE, IST_DF, IST_NMI, IST_MC, IST_NR };
+/*
+ * Interrupt-stack-table slots. Only a double fault comes when the current stack is no good: there is no user
+ * mode, and RSP is a mapped stack at each instruction. A stack of its own for NMIs would be overwritten
+ * by the next one, which may come as soon as a page fault in the handler returns.
+ */
+enum { IST_NONE, IST_DF };
 
-/* Loads the GDT and the TSS with the IST stacks. Keeps GS base. Once per CPU, after percpu_init. */
+/* Loads the GDT and the TSS with the #DF stack. Keeps FS and GS. Once per CPU, after percpu_init. */
 void gdt_init(void);
 
 /* For the VMCS host state; in bytes, how much of them the CPU reads. */

@@ -71,6 +71,20 @@ static inline uint64_t rdtsc(void)
 	return hi << 32 | lo;
 }
 
+/* False if the generator has no number at the moment. */
+static inline bool rdrand(uint64_t *v)
+{
+	bool ok;
+	__asm__ volatile("rdrand %1" : "=@ccc"(ok), "=r"(*v));
+	return ok;
+}
+static inline bool rdseed(uint64_t *v)
+{
+	bool ok;
+	__asm__ volatile("rdseed %1" : "=@ccc"(ok), "=r"(*v));
+	return ok;
+}
+
 static inline uint64_t read_cr0(void)
 {
 	uint64_t v;
@@ -212,6 +226,16 @@ static inline void int_nmi(void)
 {
 	__asm__ volatile("int $2" ::: "memory");
 }
+/* Any vector's handler, as a trap of the next instruction; a constant. */
+static __always_inline void int_vector(uint8_t vector)
+{
+	__asm__ volatile("int %0" ::"i"(vector) : "memory");
+}
+/* Runs our machine-check handler, which reads from the banks what there is to know. */
+static inline void int_mc(void)
+{
+	__asm__ volatile("int $18" ::: "memory");
+}
 static inline void cpu_pause(void)
 {
 	__asm__ volatile("pause" ::: "memory");
@@ -251,7 +275,7 @@ static inline void ltr(uint16_t selector)
 {
 	__asm__ volatile("ltr %0" ::"r"(selector) : "memory");
 }
-/* Loads CS by a far return and the data segments; GS base is lost. */
+/* Loads CS by a far return, and DS, ES, SS. FS and GS stay: loading a selector sets their base. */
 static inline void load_segments(uint16_t code, uint16_t data)
 {
 	__asm__ volatile("pushq %0\n\t"
@@ -261,9 +285,7 @@ static inline void load_segments(uint16_t code, uint16_t data)
 			 "1:\n\t"
 			 "movl %1, %%ds\n\t"
 			 "movl %1, %%es\n\t"
-			 "movl %1, %%ss\n\t"
-			 "movl %1, %%fs\n\t"
-			 "movl %1, %%gs" ::"r"((uint64_t)code),
+			 "movl %1, %%ss" ::"r"((uint64_t)code),
 			 "r"((uint32_t)data)
 			 : "rax", "memory");
 }

@@ -61,6 +61,7 @@
 #define DR6_BS	  0x00004000UL
 #define DR7_FIXED 0x00000400UL
 
+#ifndef __ASSEMBLER__
 enum vector {
 	VEC_DE = 0,
 	VEC_DB = 1,
@@ -84,6 +85,7 @@ enum vector {
 	VEC_CP = 21,
 	VEC_FIRST_IRQ = 32
 };
+#endif
 
 /* Page-fault error code (SDM, "Interrupt 14: Page-Fault Exception"). */
 #define PF_PRESENT 0x0001UL
@@ -109,6 +111,7 @@ enum vector {
 #define MSR_SYSENTER_EIP	0x176
 #define MSR_MCG_CAP		0x179
 #define MSR_MCG_STATUS		0x17a
+#define MSR_MCG_CTL		0x17b
 #define MSR_MISC_ENABLE		0x1a0
 #define MSR_DEBUGCTL		0x1d9
 #define MSR_PAT			0x277
@@ -141,6 +144,11 @@ enum vector {
 #define MSR_KERNEL_GS_BASE	0xc0000102
 #define MSR_TSC_AUX		0xc0000103
 
+#define MCG_CAP_COUNT	0xffUL	    /* banks */
+#define MCG_CAP_CTL	(1UL << 8)  /* MCG_CTL exists */
+#define MCG_CAP_SER	(1UL << 24) /* software error recovery: S and AR in the banks */
+#define MCG_STATUS_RIPV (1UL << 0)  /* the interrupted code can go on */
+
 #define FEATURE_CONTROL_LOCKED	    0x1UL
 #define FEATURE_CONTROL_VMX_OUTSIDE 0x4UL /* VMXON outside SMX operation */
 
@@ -153,12 +161,16 @@ enum vector {
 #define CPUID_1_ECX_TSC_DEADLINE (1U << 24)
 #define CPUID_1_ECX_XSAVE	 (1U << 26)
 #define CPUID_1_ECX_OSXSAVE	 (1U << 27)
+#define CPUID_1_ECX_RDRAND	 (1U << 30)
 #define CPUID_1_ECX_HYPERVISOR	 (1U << 31)
+#define CPUID_1_EDX_MCE		 (1U << 7)
 #define CPUID_1_EDX_APIC	 (1U << 9)
+#define CPUID_1_EDX_MCA		 (1U << 14)
 /* CPUID leaf 7, subleaf 0 */
 #define CPUID_7_EBX_FSGSBASE (1U << 0)
 #define CPUID_7_EBX_SMEP     (1U << 7)
 #define CPUID_7_EBX_INVPCID  (1U << 10)
+#define CPUID_7_EBX_RDSEED   (1U << 18)
 #define CPUID_7_EBX_SMAP     (1U << 20)
 /* CPUID leaf 0x80000001 */
 #define CPUID_81_EDX_NX	    (1U << 20)

@@ -19,10 +19,16 @@ extern uint32_t trap_depth;
 
 /* Builds the IDT and loads it on this CPU. */
 void idt_init(void);
-/* Gives #DF, NMI and #MC their own stacks, once gdt_init has made them. */
+/* Gives #DF its own stack, once gdt_init has made it. */
 void idt_use_ist(void);
 
-/* Called by the stubs, on the interrupted stack or an IST stack. */
+/*
+ * @vector goes to @entry from now on, on the stack that it has anyway; NULL: to its stub again. Only for
+ * tests before any guest runs, with a vector that cannot come in between: a gate is not written at once.
+ */
+void idt_redirect(uint8_t vector, const void *entry);
+
+/* Called by the stubs, on the interrupted stack; #DF has its own. */
 void trap_dispatch(struct trap_frame *frame);
 
 /*
@@ -32,7 +38,7 @@ void trap_dispatch(struct trap_frame *frame);
  */
 bool fault_fixup(const struct trap_frame *frame, uint64_t cr2);
 
-/* REQUIRED of asi/switch.c: asi_exit() for traps after which nothing is sure (#DF, #MC). */
+/* REQUIRED of asi/switch.c: asi_exit() for vectors whose policy is to leave at once (trap.c). */
 void trap_leave_restricted(void);
 
 /* NMIs that this CPU has had; those that came as VM exits are handed on to the IDT. */

@@ -26,11 +26,9 @@ void vmx_entry_failed(void) __noreturn;
 /* HOST_RIP. Not to be called. */
 void vmx_exit(void);
 
-/*
- * Calls vcpu_loop(@v) on the stack that ends at @stack_top, 16-byte aligned and mapped, and comes back.
- * A direct call: predictors that a guest has trained are not asked.
- */
-void vcpu_loop_on_stack(struct vcpu *v, void *stack_top);
-/* REQUIRED of vmm/run.c. */
-void vcpu_loop(struct vcpu *v);
+/* Calls vcpu_turns(@v) on @stack and comes back (arch/stack.h). */
+struct stack;
+void vcpu_turns_on_stack(struct vcpu *v, struct stack *stack);
+/* REQUIRED of vmm/run.c: restricted in between, unrestricted on return. */
+void vcpu_turns(struct vcpu *v);
 #endif
