@@ -9,7 +9,9 @@
  *   between finds depth 0 and goes back by itself, which is harmless twice.
  *
  * From the vector to the increment, and from the decrement to IRET, a page fault cannot be
- * served: stacks, per-CPU data, text and descriptor tables are mapped in every space.
+ * served: per-CPU data, text and descriptor tables are mapped in every space, and the stack in use is
+ * in the space in use (arch/stack.h). All vectors but #DF stay on the stack that they interrupt: what is
+ * saved here are perhaps a guest's registers, and that stack is this guest's own.
  */
 	.text
 	.altmacro

@@ -111,7 +111,7 @@ void trap_dispatch(struct trap_frame *f)
 	/* First of all: a fault in any handler below, an NMI's for one, overwrites CR2. */
 	uint64_t cr2 = read_cr2();
 
-	if (policies[f->vector & 0xff] == LEAVE)
+	if (policies[f->vector] == LEAVE)
 		trap_leave_restricted();
 	if (!trap_handled(f, cr2))
 		trap_fatal(f, cr2);
