@@ -13,7 +13,7 @@ DEBUG ?= 0
 SRCS := \
 	lib/string.c lib/fmt.c lib/parse.c lib/json.c lib/log.c lib/symbol.c lib/panic.c \
 	arch/x86/cpu.c arch/x86/percpu.c arch/x86/gdt.c arch/x86/idt.c arch/x86/trap.c arch/x86/tlb.c \
-	arch/x86/apic.c arch/x86/tsc.c arch/x86/fpu.c arch/x86/vmxctls.c arch/x86/vmx.c \
+	arch/x86/apic.c arch/x86/tsc.c arch/x86/fpu.c arch/x86/mitigation.c arch/x86/vmxctls.c arch/x86/vmx.c \
 	mm/memmap.c mm/ptable.c mm/hostmap.c mm/metadata.c \
 	mm/buddy.c mm/pageblock.c mm/pagecache.c mm/quarantine.c mm/pagealloc.c \
 	mm/slab.c mm/slab_run.c mm/kmalloc.c mm/vmarea.c mm/vmalloc.c mm/percpu.c \
@@ -24,7 +24,7 @@ SRCS := \
 	vmm/com1.c vmm/linear.c vmm/exit_cpuid.c vmm/exit_msr.c vmm/exit_io.c vmm/exit_cr.c vmm/exit_insn.c \
 	vmm/exit_hypercall.c vmm/exit_event.c vmm/exit_ept.c vmm/stats.c vmm/report.c vmm/report_mem.c \
 	boot/bootinfo.c boot/options.c boot/crash.c boot/selftest.c boot/guests.c boot/main.c
-ASMS := boot/start.S arch/x86/entry.S arch/x86/vmx_run.S
+ASMS := boot/start.S arch/x86/entry.S arch/x86/vmx_run.S arch/x86/flush.S
 
 # -mgeneral-regs-only: guests' FPU state stays in the registers while handlers run.
 # -fno-jump-tables: no indirect jump in a program about speculation.

@@ -114,6 +114,9 @@ test_asi_tlb_SRCS := $(test_asi_switch_SRCS)
 UNIT_TESTS += asi_nmi
 test_asi_nmi_SRCS := $(test_asi_switch_SRCS)
 
+UNIT_TESTS += mitigation
+test_mitigation_SRCS := arch/x86/mitigation.c
+
 UNIT_TESTS += asi_fault
 test_asi_fault_SRCS := asi/fault.c asi/switch.c lib/log.c lib/fmt.c $(test_asi_switch_SRCS)
 
