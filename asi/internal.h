@@ -14,6 +14,12 @@ extern struct ptable asi_global;
 /* Domain by owner number, NULL if there is none. */
 extern struct asi *asi_by_owner[OWNER_MAX + 1];
 
+/* Whether guest code runs in @asi's time: then what the CPU remembers is flushed for it, and for us. */
+static inline bool asi_runs_guest(const struct asi *asi)
+{
+	return asi != NULL;
+}
+
 /* Builds asi_global (map.c). 0 or -ENOMEM. */
 __must_check int map_init(void);
 /* Fills a new domain's root. 0 or -ENOMEM, and then map_destroy cleans up. */
