@@ -23,7 +23,7 @@ SRCS := \
 	vmm/vmcs.c vmm/vm.c vmm/vcpu.c vmm/vcpu_regs.c vmm/run.c vmm/schedule.c vmm/inject.c vmm/decode.c \
 	vmm/com1.c vmm/linear.c vmm/exit_cpuid.c vmm/exit_msr.c vmm/exit_io.c vmm/exit_cr.c vmm/exit_insn.c \
 	vmm/exit_hypercall.c vmm/exit_event.c vmm/exit_ept.c vmm/stats.c vmm/report.c vmm/report_mem.c \
-	boot/bootinfo.c boot/options.c boot/crash.c boot/selftest.c boot/guests.c boot/main.c
+	boot/bootinfo.c boot/options.c boot/crash.c boot/selftest.c boot/measure.c boot/guests.c boot/main.c
 ASMS := boot/start.S arch/x86/entry.S arch/x86/vmx_run.S arch/x86/flush.S
 
 # -mgeneral-regs-only: guests' FPU state stays in the registers while handlers run.

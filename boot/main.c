@@ -16,6 +16,7 @@
 #include "boot/crash.h"
 #include "boot/guests.h"
 #include "boot/main.h"
+#include "boot/measure.h"
 #include "boot/options.h"
 #include "boot/selftest.h"
 #include "drivers/acpi.h"
@@ -168,6 +169,8 @@ void hv_serve(bool selftest)
 		crash(options.crash);
 	if (selftest)
 		pass = selftest_run();
+	if (options.bench)
+		pass &= measure_run();
 	exitdev_stop(guests_run(pass, options.audit));
 }
 

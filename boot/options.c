@@ -58,6 +58,8 @@ static void read_word(struct options *o, struct word w)
 		read_switch(o, "selftest", value, &o->selftest);
 	else if (parse_key(w, "audit", &value))
 		read_switch(o, "audit", value, &o->audit);
+	else if (parse_key(w, "bench", &value))
+		read_switch(o, "bench", value, &o->bench);
 	else if (parse_key(w, "mitigate", &value))
 		read_mitigate(o, value);
 	else if (parse_key(w, "crash", &value))

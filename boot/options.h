@@ -13,6 +13,7 @@ struct options {
 	bool asi;		     /* asi=on|off, default on */
 	bool selftest;		     /* selftest=on|off, default off */
 	bool audit;		     /* audit=on|off, default on */
+	bool bench;		     /* bench=on|off, default off: boot/measure.h */
 	enum mitigate_mode mitigate; /* mitigate=none|entry|exit|asi|auto, default auto */
 	struct word crash;	     /* crash=KIND, for crash(); len 0: not given */
 	struct word console;	     /* console=..., for console_select(); len 0: not given */

@@ -42,7 +42,7 @@ static void test_hypervisor_words(void **state)
 	}
 }
 
-/* mitigate=. */
+/* mitigate= and bench=. */
 static void test_mitigate_words(void **state)
 {
 	struct options o;
@@ -51,13 +51,15 @@ static void test_mitigate_words(void **state)
 	(void)state;
 	options_parse("", &o);
 	assert_int_equal(o.mitigate, MITIGATE_AUTO);
+	assert_false(o.bench);
 	for (unsigned int mode = 0; (name = mitigate_mode_name(mode)); mode++) {
 		char line[64];
 
-		snprintf(line, sizeof(line), "mitigate=%s", name);
+		snprintf(line, sizeof(line), "mitigate=%s bench=on", name);
 		options_parse(line, &o);
 		assert_int_equal(o.nr_problems, 0);
 		assert_int_equal(o.mitigate, mode);
+		assert_true(o.bench);
 	}
 	options_parse("mitigate=asi mitigate=full", &o);
 	assert_int_equal(o.mitigate, MITIGATE_ASI);
