@@ -61,9 +61,9 @@ test: deps ## unit tests, checks, guests in Bochs, UEFI in QEMU
 	$Q$(MAKE) --no-print-directory B=build/debug DEBUG=1 build/debug/vestibule.elf
 	$Qscripts/test
 
-bench: deps ## exit costs with asi=on and asi=off, side by side
+bench: deps ## exit costs with ASI off and on, in every mode of mitigate=, with targets
 	$Q$(MAKE) --no-print-directory all
-	$Qscripts/bench
+	$Qscripts/bench $(DEMO)
 
 check: $(IMAGE) ## layers, headers, sizes, format, image
 	$Qscripts/test --only '^check'
