@@ -13,18 +13,19 @@ DEBUG ?= 0
 SRCS := \
 	lib/string.c lib/fmt.c lib/parse.c lib/json.c lib/log.c lib/symbol.c lib/panic.c \
 	arch/x86/cpu.c arch/x86/random.c arch/x86/stack.c arch/x86/percpu.c arch/x86/gdt.c arch/x86/idt.c arch/x86/mcheck.c arch/x86/trap.c arch/x86/tlb.c \
-	arch/x86/apic.c arch/x86/tsc.c arch/x86/fpu.c arch/x86/vmxctls.c arch/x86/vmx.c \
+	arch/x86/apic.c arch/x86/tsc.c arch/x86/fpu.c arch/x86/mitigation.c arch/x86/vmxctls.c arch/x86/vmx.c \
 	mm/memmap.c mm/ptable.c mm/hostmap.c mm/metadata.c \
 	mm/buddy.c mm/pageblock.c mm/pagecache.c mm/quarantine.c mm/pagealloc.c \
 	mm/slab.c mm/slab_run.c mm/kmalloc.c mm/vmarea.c mm/vmalloc.c mm/percpu.c \
-	asi/domain.c asi/map.c asi/switch.c asi/fault.c asi/crossing.c asi/describe.c asi/audit.c \
+	asi/domain.c asi/map.c asi/switch.c asi/mitigate.c asi/fault.c asi/crossing.c asi/describe.c asi/audit.c \
 	drivers/uart16550.c drivers/console.c drivers/exitdev.c drivers/acpi.c \
 	vmm/vmoptions.c vmm/multiboot.c vmm/image_place.c vmm/mbi.c vmm/loader.c vmm/guestwalk.c vmm/guestmem.c vmm/ept.c \
 	vmm/vmcs.c vmm/owner.c vmm/vm.c vmm/vcpu.c vmm/vcpu_regs.c vmm/run.c vmm/schedule.c vmm/inject.c vmm/decode.c \
 	vmm/com1.c vmm/linear.c vmm/exit_cpuid.c vmm/exit_msr.c vmm/exit_io.c vmm/exit_cr.c vmm/exit_insn.c \
 	vmm/exit_hypercall.c vmm/exit_event.c vmm/exit_ept.c vmm/stats.c vmm/report.c vmm/report_mem.c vmm/report_crossing.c \
-	boot/bootinfo.c boot/options.c boot/teststack.c boot/crash.c boot/selftest_stack.c boot/selftest.c boot/torture.c boot/torture_scenarios.c boot/guests.c boot/main.c
-ASMS := boot/start.S arch/x86/stack.S arch/x86/entry.S arch/x86/vmx_run.S boot/torture.S
+	boot/bootinfo.c boot/options.c boot/teststack.c boot/crash.c boot/selftest_stack.c boot/selftest.c boot/torture.c boot/torture_scenarios.c \
+	boot/measure.c boot/guests.c boot/main.c
+ASMS := boot/start.S arch/x86/stack.S arch/x86/entry.S arch/x86/vmx_run.S arch/x86/flush.S boot/torture.S
 
 # -mgeneral-regs-only: guests' FPU state stays in the registers while handlers run.
 # -fno-jump-tables: no indirect jump in a program about speculation.
@@ -63,9 +64,9 @@ test: deps ## unit tests, checks, guests in Bochs, UEFI in QEMU
 	$Q$(MAKE) --no-print-directory B=build/debug DEBUG=1 build/debug/vestibule.elf
 	$Qscripts/test
 
-bench: deps ## exit costs with asi=on and asi=off, side by side
+bench: deps ## exit costs with ASI off and on, in every mode of mitigate=, with targets
 	$Q$(MAKE) --no-print-directory all
-	$Qscripts/bench
+	$Qscripts/bench $(DEMO)
 
 check: $(IMAGE) ## layers, headers, sizes, format, image
 	$Qscripts/test --only '^check'

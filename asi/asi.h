@@ -82,12 +82,14 @@ enum asi_cause { ASI_BY_FAULT, ASI_BY_CALL, ASI_CAUSE_NR };
 struct asi_stats {
 	uint64_t enters;   /* into a restricted space: asi_enter calls that had to switch */
 	uint64_t reenters; /* the same by the return of a handler that had left */
-	uint64_t exits[ASI_CAUSE_NR]; /* crossings to the unrestricted space */
-	uint64_t cr3_flush;	      /* CR3 writes that dropped translations */
-	uint64_t cr3_noflush;	      /* CR3 writes that kept them */
-	uint64_t spurious;	      /* faults that both walks allowed */
-	uint64_t tlb_flushes;	      /* explicit flushes of a whole PCID */
-	uint64_t tlb_ranges;	      /* of a range, because nothing else was stale */
+	uint64_t exits[ASI_CAUSE_NR];  /* crossings to the unrestricted space */
+	uint64_t cr3_flush;	       /* CR3 writes that dropped translations */
+	uint64_t cr3_noflush;	       /* CR3 writes that kept them */
+	uint64_t spurious;	       /* faults that both walks allowed */
+	uint64_t tlb_flushes;	       /* explicit flushes of a whole PCID */
+	uint64_t tlb_ranges;	       /* of a range, because nothing else was stale */
+	uint64_t l1d, verw, ibpb, rsb; /* flushes of asi/mitigate.c */
+	uint64_t ibpb_missing;	       /* IBPB was due, but this CPU has none */
 };
 
 /* Builds what all domains share. With "asi=off" every asi_create makes no domain. Once, at boot. */
@@ -132,6 +134,8 @@ static inline bool asi_runs_guest(const struct asi *asi)
 extern __percpu struct asi *asi_curr, *asi_target;
 extern __percpu uint64_t asi_cr3, asi_cr3_gen;
 extern __percpu struct asi_stats asi_stats;
+/* Of asi/mitigate.c: the domain for which no flush is owed, or NULL. */
+extern __percpu struct asi *asi_clean;
 
 /*
  * Loads @asi's space: the part of asi_enter that is rarely needed. Panics on a base stack, which that space
@@ -188,6 +192,7 @@ static inline void asi_check_entry(const struct asi *asi, uint64_t host_cr3)
 	if (!asi)
 		return;
 	ASSERT(this_cpu(asi_cr3_gen) == asi->tlb_gen);
+	ASSERT(this_cpu(asi_clean) == asi);
 }
 
 /* The domain's id as the self page has it; 0 = unrestricted. Asks the MMU. */

@@ -17,6 +17,7 @@
 #include "arch/tlb.h"
 #include "asi/crossing.h"
 #include "asi/internal.h"
+#include "asi/mitigate.h"
 #include "lib/assert.h"
 #include "mm/hostmap.h"
 #include "mm/quarantine.h"
@@ -165,6 +166,7 @@ static void switch_to(struct asi *asi)
 	 */
 	memory_fence();
 	load_restricted(asi);
+	mitigate_enter(asi);
 }
 
 void asi_switch(struct asi *asi)
@@ -179,6 +181,7 @@ void switch_exit(enum asi_cause cause)
 	uint64_t flags = irq_save();
 
 	if (this_cpu(asi_curr)) {
+		mitigate_leave();
 		/* Nothing unmaps in the unrestricted space without flushing at once: never a flush owed. */
 		write_cr3(this_cpu(asi_unrestricted_cr3) | (tlb_has_pcid() ? CR3_NOFLUSH : 0));
 		if (tlb_has_pcid())
@@ -301,6 +304,7 @@ bool tlb_can_wait(void)
 
 void switch_forget(const struct asi *asi)
 {
+	mitigate_forget(asi);
 	for (uint32_t i = 0; i < SLOTS; i++)
 		if (this_cpu(asi_slots[i]).asi == asi)
 			this_cpu(asi_slots[i]) = (struct slot){ NULL, 0 };

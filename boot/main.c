@@ -14,10 +14,12 @@
 #include "arch/tsc.h"
 #include "arch/vmxcpu.h"
 #include "asi/asi.h"
+#include "asi/mitigate.h"
 #include "boot/bootinfo.h"
 #include "boot/crash.h"
 #include "boot/guests.h"
 #include "boot/main.h"
+#include "boot/measure.h"
 #include "boot/options.h"
 #include "boot/selftest.h"
 #include "boot/torture.h"
@@ -137,18 +139,30 @@ static void __init devices_init(void)
 		 acpi.nr_cpus == 1 ? "" : "s", tsc_khz() / 1000, tsc_khz() % 1000, tsc_source());
 }
 
+static void __init mitigations_init(void)
+{
+	if (mitigate_init(options.mitigate))
+		panic("not enough memory for flushing the L1D in software");
+	mitigate_init_cpu();
+}
+
 static void __init report_boot(const char *vmx_missing)
 {
 	char loader[sizeof(info.loader) * 2], missing[128];
+	struct mitigate_report m;
 
 	json_escape(loader, sizeof(loader), info.loader);
 	json_escape(missing, sizeof(missing), vmx_missing ? vmx_missing : "");
+	mitigate_get_report(&m);
 	log_info("@boot {\"version\":\"%s\",\"loader\":\"%s\",\"ram_bytes\":%lu,\"cpus\":1,"
 		 "\"tsc_khz\":%lu,\"tsc_source\":\"%s\",\"asi\":%s,\"pcid\":%s,\"vmx\":%s,"
-		 "\"vmx_missing\":\"%s\",\"debug\":%s}",
+		 "\"vmx_missing\":\"%s\",\"debug\":%s,\"mitigate\":\"%s\",\"l1d\":\"%s\","
+		 "\"verw\":\"%s\",\"ibpb\":\"%s\",\"rsb\":\"%s\",\"spec_ctrl\":%lu,"
+		 "\"cpuid_7_edx\":\"0x%x\",\"arch_capabilities\":\"0x%lx\"}",
 		 VESTIBULE_VERSION, loader, memmap_ram_bytes(), tsc_khz(), tsc_source(),
 		 options.asi ? "true" : "false", tlb_has_pcid() ? "true" : "false",
-		 vmx_missing ? "false" : "true", missing, DEBUG ? "true" : "false");
+		 vmx_missing ? "false" : "true", missing, DEBUG ? "true" : "false", m.mode, m.l1d,
+		 m.verw, m.ibpb, m.rsb, m.spec_ctrl, m.cpu.cpuid_7_edx, m.cpu.arch_capabilities);
 }
 
 void hv_serve(bool selftest)
@@ -161,7 +175,9 @@ void hv_serve(bool selftest)
 	if (selftest)
 		pass = selftest_run();
 	if (options.torture)
-		pass = torture_run() && pass;
+		pass &= torture_run();
+	if (options.bench)
+		pass &= measure_run();
 	exitdev_stop(guests_run(pass, options.audit, options.trace));
 }
 
@@ -190,6 +206,7 @@ void hv_main(uint32_t magic, uint32_t bootinfo_at)
 	tlb_init(options.pcid);	  /* PCIDs: CR3 holds PCID 0 now */
 	devices_init();		  /* APIC, clock */
 	asi_init(options.asi);	  /* what all restricted spaces share */
+	mitigations_init();	  /* what is flushed when */
 	if (!vmx_supported(&missing))
 		log_info("VMX is missing: %s; guests cannot run here", missing);
 	else if (vm_init()) /* VMX operation; what all VMs share */

@@ -44,6 +44,20 @@ static void read_asi(struct options *o, struct word value)
 			(int)value.len, value.start);
 }
 
+static void read_mitigate(struct options *o, struct word value)
+{
+	const char *name;
+
+	for (unsigned int mode = 0; (name = mitigate_mode_name(mode)); mode++) {
+		if (parse_is(value, name)) {
+			o->mitigate = mode;
+			return;
+		}
+	}
+	problem(o, "\"mitigate=%.*s\" ignored: none, entry, exit, asi and auto are known",
+		(int)value.len, value.start);
+}
+
 static void read_word(struct options *o, struct word w)
 {
 	struct word value;
@@ -60,6 +74,10 @@ static void read_word(struct options *o, struct word w)
 		read_switch(o, "audit", value, &o->audit);
 	else if (parse_key(w, "trace", &value))
 		read_switch(o, "trace", value, &o->trace);
+	else if (parse_key(w, "bench", &value))
+		read_switch(o, "bench", value, &o->bench);
+	else if (parse_key(w, "mitigate", &value))
+		read_mitigate(o, value);
 	else if (parse_key(w, "crash", &value))
 		o->crash = value;
 	else if (parse_key(w, "console", &value))
@@ -73,9 +91,12 @@ void options_parse(const char *cmdline, struct options *out)
 	struct word w;
 	bool first = true;
 
-	*out = (struct options){
-		.asi = true, .pcid = true, .audit = true, .crash = { "", 0 }, .console = { "", 0 }
-	};
+	*out = (struct options){ .asi = true,
+				 .pcid = true,
+				 .audit = true,
+				 .mitigate = MITIGATE_AUTO,
+				 .crash = { "", 0 },
+				 .console = { "", 0 } };
 	for (; parse_word(&cmdline, &w); first = false) {
 		if (!first || !parse_is_path(w))
 			read_word(out, w);

@@ -3,21 +3,24 @@
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
+#include "asi/mitigate.h"
 #include "lib/parse.h"
 
 #define OPTIONS_PROBLEMS_MAX 8
 #define OPTIONS_PROBLEM_LEN  96
 
 struct options {
-	bool asi;	     /* asi=on|off|strict, default on */
-	bool strict;	     /* asi=strict: guests are strict if they do not say otherwise */
-	bool pcid;	     /* pcid=on|off, default on */
-	bool selftest;	     /* selftest=on|off, default off */
-	bool torture;	     /* torture=on|off, default off */
-	bool audit;	     /* audit=on|off, default on */
-	bool trace;	     /* trace=on|off, default off: print the last crossings one by one */
-	struct word crash;   /* crash=KIND, for crash(); len 0: not given */
-	struct word console; /* console=..., for console_select(); len 0: not given */
+	bool asi;      /* asi=on|off|strict, default on */
+	bool strict;   /* asi=strict: guests are strict if they do not say otherwise */
+	bool pcid;     /* pcid=on|off, default on */
+	bool selftest; /* selftest=on|off, default off */
+	bool torture;  /* torture=on|off, default off */
+	bool audit;    /* audit=on|off, default on */
+	bool trace;    /* trace=on|off, default off: print the last crossings one by one */
+	bool bench;    /* bench=on|off, default off: boot/measure.h */
+	enum mitigate_mode mitigate; /* mitigate=none|entry|exit|asi|auto, default auto */
+	struct word crash;	     /* crash=KIND, for crash(); len 0: not given */
+	struct word console;	     /* console=..., for console_select(); len 0: not given */
 
 	/* What was wrong, one line each, in the order of the words. */
 	char problems[OPTIONS_PROBLEMS_MAX][OPTIONS_PROBLEM_LEN];

@@ -132,6 +132,7 @@ boot_entry64:
 	ON_STACK hv_serve_on_stack, hv_serve
 	ON_STACK selftest_on_stack, selftest_one
 	ON_STACK crash_on_stack, crash_commit
+	ON_STACK measure_on_stack, measure_all
 
 	.section .boot.text
 	.balign 8

@@ -6,7 +6,7 @@ stands there exactly once, the text instead. Keep texts short: a row whose text 
 BUDDY, BLOCKS, PAGES, BADUSE = "mm/buddy.c", "mm/pageblock.c", "mm/pagealloc.c", "mm/baduse.h"
 SLAB, SLAB_RUN, SLAB_H, KMALLOC = "mm/slab.c", "mm/slab_run.c", "mm/slab_internal.h", "mm/kmalloc.c"
 VMALLOC, VMAREA, QUARANTINE, PTABLE = "mm/vmalloc.c", "mm/vmarea.h", "mm/quarantine.c", "mm/ptable.c"
-MAP, DOMAIN, SWITCH = "asi/map.c", "asi/domain.c", "asi/switch.c"
+MAP, DOMAIN, SWITCH, MITIGATE = "asi/map.c", "asi/domain.c", "asi/switch.c", "asi/mitigate.c"
 
 _SCRUB = "clear_words(hpa_to_direct(first), nr_blocks * PAGEBLOCK_SIZE);"
 _EXPOSE = "pageblock_expose(first, nr_blocks, class, owner);"
@@ -147,4 +147,32 @@ MUTANTS = [
     ("tlb-generation-ignored", "asi_tlb asi_switch",
      (SWITCH, "tlb_has_pcid() && this_cpu(asi_slots[slot]).gen == gen", "tlb_has_pcid()")),
     ("tlb-generation-stays", "asi_tlb asi_map", (SWITCH, "WRITE_ONCE(asi->tlb_gen, gen);", "")),
+    # Flushes by transition and taint.
+    ("taint-overwritten", "asi_mitigate",
+     (MITIGATE, "asi_taints) |= set &", "asi_taints) = set &")),
+    ("taint-control-without-data", "asi_mitigate",
+     (MITIGATE, "taint(BIT(TAINT_GUEST_DATA) | BIT(TAINT_GUEST_CONTROL))", "taint(BIT(TAINT_GUEST_CONTROL))")),
+    ("taint-other-ignored", "asi_mitigate", (MITIGATE, "if (this_cpu(asi_taints_of) == asi)\n\t\treturn t;", "return t;")),
+    ("taint-never-cleared", "asi_mitigate",
+     (MITIGATE, "this_cpu(asi_taints) &= ~(uint32_t)BIT(TAINT_SENSITIVE_DATA);", "")),
+    ("taint-control-never-cleared", "asi_mitigate",
+     (MITIGATE, "this_cpu(asi_taints) &= ~(uint32_t)BIT(TAINT_GUEST_CONTROL);", "")),
+    ("taint-control-cleared-too-early", "asi_mitigate",
+     (MITIGATE, "this_cpu(asi_clean) = NULL;", "this_cpu(asi_clean) = NULL;\n\tuint32_t seen = this_cpu(asi_taints);\n\t"
+      "this_cpu(asi_taints) &= ~(uint32_t)BIT(TAINT_GUEST_CONTROL);"),
+     (MITIGATE, "flush(owed(TO_UNRESTRICTED, this_cpu(asi_taints)));", "flush(owed(TO_UNRESTRICTED, seen));")),
+    ("taint-set-behind-cr3", "asi_mitigate",
+     (MITIGATE, "taint(BIT(TAINT_SENSITIVE_DATA));\n\tbarrier();", ""),
+     (SWITCH, "this_cpu(asi_curr) = NULL;", "this_cpu(asi_curr) = NULL;\n\t\tmitigate_init_cpu();")),
+    ("taint-survives-its-domain", "asi_mitigate", (SWITCH, "mitigate_forget(asi);", "")),
+    ("flush-before-switch", "asi_mitigate",
+     (SWITCH, "load_restricted(asi);\n\tmitigate_enter(asi);", "mitigate_enter(asi);\n\tload_restricted(asi);")),
+    ("ibpb-behind-cr3", "asi_mitigate", (SWITCH, "mitigate_leave();", ""),
+     (SWITCH, "this_cpu(asi_cr3) = this_cpu(asi_unrestricted_cr3);\n",
+      "this_cpu(asi_cr3) = this_cpu(asi_unrestricted_cr3);\n\t\tmitigate_leave();\n")),
+    ("flush-no-verw", "asi_mitigate",
+     (MITIGATE, "[TAINT_SENSITIVE_DATA] = DATA,\n\t\t[TAINT_OTHER_DATA]", "[TAINT_SENSITIVE_DATA] = FLUSH_L1D,\n\t\t[TAINT_OTHER_DATA]")),
+    ("clean-while-outside", "asi_switch asi_mitigate",
+     (MITIGATE, "this_cpu(asi_clean) = NULL;", "")),
+    ("clean-unchecked", "asi_switch", ("asi/asi.h", "ASSERT(this_cpu(asi_clean) == asi);", "")),
 ]

@@ -273,6 +273,16 @@ static void wrong_generation(void)
 	domains[0]->tlb_gen++; /* an unmapping that nobody flushed */
 }
 
+static void wrong_owed(void)
+{
+	asi_clean = NULL; /* as after leaving */
+}
+
+static void wrong_clean_for_other(void)
+{
+	asi_clean = domains[1]; /* entered without the hook */
+}
+
 static void refused(const struct asi *asi, void (*wrong)(void), bool pcid)
 {
 	switch_reset(pcid, 0);
@@ -287,8 +297,9 @@ static void refused(const struct asi *asi, void (*wrong)(void), bool pcid)
 static void test_check_entry(void **state)
 {
 	static void (*const wrongs[])(void) = {
-		wrong_irqs, wrong_cr3,	wrong_host_cr3,	 wrong_bit_63, wrong_depth,
-		wrong_curr, wrong_both, wrong_no_target, wrong_target, wrong_generation,
+		wrong_irqs,   wrong_cr3,	wrong_host_cr3, wrong_bit_63,
+		wrong_depth,  wrong_curr,	wrong_both,	wrong_no_target,
+		wrong_target, wrong_generation, wrong_owed,	wrong_clean_for_other,
 	};
 
 	(void)state;

@@ -50,6 +50,32 @@ static void test_hypervisor_words(void **state)
 	}
 }
 
+/* mitigate= and bench=. */
+static void test_mitigate_words(void **state)
+{
+	struct options o;
+	const char *name;
+
+	(void)state;
+	options_parse("", &o);
+	assert_int_equal(o.mitigate, MITIGATE_AUTO);
+	assert_false(o.bench);
+	for (unsigned int mode = 0; (name = mitigate_mode_name(mode)); mode++) {
+		char line[64];
+
+		snprintf(line, sizeof(line), "mitigate=%s bench=on", name);
+		options_parse(line, &o);
+		assert_int_equal(o.nr_problems, 0);
+		assert_int_equal(o.mitigate, mode);
+		assert_true(o.bench);
+	}
+	options_parse("mitigate=asi mitigate=full", &o);
+	assert_int_equal(o.mitigate, MITIGATE_ASI);
+	assert_int_equal(o.nr_problems, 1);
+	assert_string_equal(o.problems[0],
+			    "\"mitigate=full\" ignored: none, entry, exit, asi and auto are known");
+}
+
 /* A wrong word costs one line that names it, and the words around it still count. */
 static void test_hypervisor_problems(void **state)
 {
@@ -202,6 +228,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_hypervisor_words),
+		cmocka_unit_test(test_mitigate_words),
 		cmocka_unit_test(test_hypervisor_problems),
 		cmocka_unit_test(test_hypervisor_many_problems),
 		cmocka_unit_test(test_guest_words),

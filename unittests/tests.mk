@@ -108,7 +108,7 @@ test_ptable_walk_SRCS := $(test_ptable_SRCS)
 
 # asi/switch.c is included by these three themselves, with a point for an NMI before each access.
 UNIT_TESTS += asi_switch
-test_asi_switch_SRCS := asi/crossing.c asi/domain.c asi/map.c mm/ptable.c $(BUDDY_SRCS) mm/memmap.c mm/slab.c mm/slab_run.c \
+test_asi_switch_SRCS := asi/crossing.c asi/domain.c asi/map.c asi/mitigate.c mm/ptable.c $(BUDDY_SRCS) mm/memmap.c mm/slab.c mm/slab_run.c \
 	unittests/fake/cpu.c unittests/fake/ram.c unittests/fake/machine.c unittests/fake/mmu.c
 
 UNIT_TESTS += asi_tlb
@@ -116,6 +116,13 @@ test_asi_tlb_SRCS := $(test_asi_switch_SRCS)
 
 UNIT_TESTS += asi_nmi
 test_asi_nmi_SRCS := $(test_asi_switch_SRCS)
+
+# asi/mitigate.c too.
+UNIT_TESTS += asi_mitigate
+test_asi_mitigate_SRCS := $(filter-out asi/mitigate.c,$(test_asi_switch_SRCS))
+
+UNIT_TESTS += mitigation
+test_mitigation_SRCS := arch/x86/mitigation.c
 
 UNIT_TESTS += asi_fault
 test_asi_fault_SRCS := asi/fault.c asi/switch.c lib/log.c lib/fmt.c $(test_asi_switch_SRCS)
@@ -181,7 +188,7 @@ thread_mm_SRCS := $(BUDDY_SRCS) mm/slab.c mm/slab_run.c mm/vmarea.c mm/vmalloc.c
 fuzz_mm_SRCS := mm/vmarea.c mm/vmalloc.c unittests/host/hostmap_tables.c $(test_asi_map_SRCS)
 
 # What they cost, beside other allocators (make bench-mm):
-bench_mm_SRCS := $(BUDDY_SRCS) mm/slab.c mm/slab_run.c mm/vmarea.c mm/vmalloc.c mm/memmap.c mm/ptable.c asi/crossing.c asi/domain.c asi/map.c asi/switch.c \
+bench_mm_SRCS := $(BUDDY_SRCS) mm/slab.c mm/slab_run.c mm/vmarea.c mm/vmalloc.c mm/memmap.c mm/ptable.c asi/crossing.c asi/domain.c asi/map.c asi/switch.c asi/mitigate.c \
 	unittests/host/cpu.c unittests/host/ram.c unittests/host/hostmap_tables.c unittests/fake/machine.c \
 	unittests/fake/mmu.c
 

@@ -145,10 +145,12 @@ void report_asi(void)
 
 	log_info("@asi {\"cpu\":%u,\"enters\":%lu,\"reenters\":%lu,\"exits_fault\":%lu,"
 		 "\"exits_call\":%lu,\"flush\":%lu,\"noflush\":%lu,\"spurious\":%lu,"
-		 "\"tlb_flushes\":%lu,\"tlb_ranges\":%lu,\"nmis\":%lu,\"interrupts\":%lu}",
+		 "\"tlb_flushes\":%lu,\"tlb_ranges\":%lu,\"nmis\":%lu,\"interrupts\":%lu,"
+		 "\"l1d\":%lu,\"verw\":%lu,\"ibpb\":%lu,\"rsb\":%lu,\"ibpb_missing\":%lu}",
 		 this_cpu(cpu_number), s->enters, s->reenters, s->exits[ASI_BY_FAULT],
 		 s->exits[ASI_BY_CALL], s->cr3_flush, s->cr3_noflush, s->spurious, s->tlb_flushes,
-		 s->tlb_ranges, trap_nmis(), apic_interrupts());
+		 s->tlb_ranges, trap_nmis(), apic_interrupts(), s->l1d, s->verw, s->ibpb, s->rsb,
+		 s->ibpb_missing);
 }
 
 void report_hidden(struct vm *const *vms, unsigned int nr)

@@ -28,6 +28,7 @@
 #include "arch/regs.h"
 #include "arch/vmx.h"
 #include "asi/asi.h"
+#include "asi/mitigate.h"
 #include "lib/assert.h"
 #include "vmm/exit.h"
 #include "vmm/stats.h"
@@ -181,16 +182,27 @@ static __noinline bool attend(struct vcpu *v)
 	return true;
 }
 
+/*
+ * The domain's PCID on this CPU may have changed: the exit must land in the right one. The comparison that
+ * finds this out also serves the vCPUs that are flushed at each entry or exit: theirs never matches.
+ */
+static __noinline void set_host_cr3(struct vcpu *v, uint64_t cr3)
+{
+	vmcs_write(VMCS_HOST_CR3, cr3);
+	v->host_cr3 = cr3;
+	if (mitigate_each_entry(v->asi)) {
+		v->host_cr3 = 0;
+		mitigate_entry(v->asi);
+	}
+}
+
 /* In the critical section from before to behind. */
 static __always_inline void enter_guest(struct vcpu *v, uint64_t now)
 {
 	uint64_t cr3 = asi_host_cr3(), tsc;
 
-	/* The domain's PCID on this CPU may have changed: the exit must land in the right one. */
-	if (unlikely(cr3 != v->host_cr3)) {
-		vmcs_write(VMCS_HOST_CR3, cr3);
-		v->host_cr3 = cr3;
-	}
+	if (unlikely(cr3 != v->host_cr3))
+		set_host_cr3(v, cr3);
 	asi_check_entry(v->asi, cr3);
 	vmx_run(v);
 	tsc = rdtsc();

@@ -47,7 +47,8 @@ struct vcpu {
 
 	struct events events;
 
-	uint64_t host_cr3;  /* what VMCS HOST_CR3 holds */
+	/* What VMCS HOST_CR3 holds; 0, which never matches, where each entry wants mitigate_entry(). */
+	uint64_t host_cr3;
 	uint64_t cr4_guest; /* read shadow of CR4: holds OSXSAVE and what else exits (vmcs.c) */
 	uint64_t xcr0;	    /* the guest's */
 	/* What the VMCS does not switch; of use while another vCPU is loaded. */

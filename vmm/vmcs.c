@@ -7,6 +7,7 @@
 #include "arch/desc.h"
 #include "arch/regs.h"
 #include "arch/vmx.h"
+#include "asi/mitigate.h"
 #include "lib/errno.h"
 #include "lib/string.h"
 #include "mm/buddy.h"
@@ -215,7 +216,8 @@ static void setup_host(struct vcpu *v)
 	vmcs_write(VMCS_HOST_GDTR_BASE, gdt_base());
 	vmcs_write(VMCS_HOST_IDTR_BASE, idt_base());
 	vmcs_write(VMCS_HOST_TR_BASE, gdt_tss_base());
-	vmcs_write(VMCS_HOST_RIP, (uint64_t)vmx_exit);
+	vmcs_write(VMCS_HOST_RIP,
+		   (uint64_t)(mitigate_each_exit(v->asi) ? vmx_exit_flush : vmx_exit));
 	/* Written at the first entry, when they are known: HOST_CR3 by run.c, HOST_RSP by vmx_run. */
 	v->host_cr3 = 0;
 	v->host_rsp = 0;

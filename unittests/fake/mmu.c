@@ -130,6 +130,47 @@ void tlb_flush_all(void)
 	point();
 }
 
+struct mitigation_cpu fake_mitigation;
+void (*fake_mmu_on_flush)(unsigned int flush);
+
+void mitigation_detect(struct mitigation_cpu *out)
+{
+	*out = fake_mitigation;
+}
+
+void mitigation_use(unsigned int flushes, const void *buffer, size_t len)
+{
+	(void)flushes;
+	(void)buffer;
+	(void)len;
+}
+
+void mitigation_set_spec_ctrl(uint64_t value)
+{
+	(void)value;
+}
+
+/* In the order of the real one. */
+void mitigation_flush(unsigned int flushes)
+{
+	static const struct {
+		unsigned int flush;
+		const char *name;
+	} all[] = {
+		{ FLUSH_IBPB, "B " }, { FLUSH_RSB, "S " }, { FLUSH_L1D, "L " }, { FLUSH_VERW, "V " }
+	};
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(all); i++) {
+		if (!(flushes & all[i].flush))
+			continue;
+		point();
+		if (fake_mmu_on_flush)
+			fake_mmu_on_flush(all[i].flush);
+		note(all[i].name);
+		point();
+	}
+}
+
 void fake_mmu_unmapped(hpa_t root)
 {
 	for (unsigned int i = 0; i < PCIDS; i++)

@@ -6,16 +6,23 @@
  *	F   fence                    N2  CR3 := PCID 2, translations kept
  *	I2  flush of PCID 2          W2  CR3 := PCID 2, translations dropped
  *	A   flush of everything      P   flush of a page of the current PCID
+ *	L, V, B, S   flush of the L1D, VERW, IBPB, RSB fill
  *
- * Bodies of arch/tlb.h, and of write_cr3() and read_cr3().
+ * Bodies of arch/tlb.h and arch/mitigation.h, and of write_cr3() and read_cr3().
  */
 #pragma once
 #include <stdbool.h>
+#include "arch/mitigation.h"
 #include "mm/addr.h"
 
 extern bool fake_has_pcid;
 extern char fake_mmu_log[256]; /* cut when full; a test empties it */
 extern uint64_t fake_cr3;      /* as read, so without bit 63 */
+
+/* What mitigation_detect() finds. */
+extern struct mitigation_cpu fake_mitigation;
+/* If set: called for each of the last four, with its bit, before it is done. */
+extern void (*fake_mmu_on_flush)(unsigned int flush);
 
 /* If set: called before and after each of the above, where an NMI may come. */
 extern void (*fake_mmu_point)(void);

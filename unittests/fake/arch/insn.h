@@ -41,6 +41,8 @@ static inline void memory_fence(void)
 {
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
+void load_fence(void);
+void verw(const uint16_t *selector);
 static inline void clear_words(void *p, uint64_t len)
 {
 	fake_cleared_bytes += len;

@@ -254,6 +254,16 @@ static inline void memory_fence(void)
 {
 	__asm__ volatile("mfence" ::: "memory");
 }
+/* No later instruction executes, not even speculatively, before all earlier ones have completed. */
+static inline void load_fence(void)
+{
+	__asm__ volatile("lfence" ::: "memory");
+}
+/* With a memory operand it clears buffers too, where the CPU has been taught to; a register's need not. */
+static inline void verw(const uint16_t *selector)
+{
+	__asm__ volatile("verw %0" ::"m"(*selector) : "cc", "memory");
+}
 static inline void wbinvd(void)
 {
 	__asm__ volatile("wbinvd" ::: "memory");

@@ -152,6 +152,24 @@ enum vector {
 #define FEATURE_CONTROL_LOCKED	    0x1UL
 #define FEATURE_CONTROL_VMX_OUTSIDE 0x4UL /* VMXON outside SMX operation */
 
+/* IA32_SPEC_CTRL, IA32_PRED_CMD and IA32_FLUSH_CMD: each exists where CPUID says so only. */
+#define SPEC_CTRL_IBRS 0x1UL
+#define PRED_CMD_IBPB  0x1UL
+#define FLUSH_CMD_L1D  0x1UL
+
+/* IA32_ARCH_CAPABILITIES */
+#define ARCH_CAP_RDCL_NO	    (1UL << 0)
+#define ARCH_CAP_IBRS_ALL	    (1UL << 1)
+#define ARCH_CAP_SKIP_L1DFL_VMENTRY (1UL << 3)
+#define ARCH_CAP_MDS_NO		    (1UL << 5)
+#define ARCH_CAP_TAA_NO		    (1UL << 8)
+#define ARCH_CAP_SBDR_SSDP_NO	    (1UL << 13)
+#define ARCH_CAP_FBSDP_NO	    (1UL << 14)
+#define ARCH_CAP_PSDP_NO	    (1UL << 15)
+#define ARCH_CAP_FB_CLEAR	    (1UL << 17)
+#define ARCH_CAP_RFDS_NO	    (1UL << 27)
+#define ARCH_CAP_RFDS_CLEAR	    (1UL << 28)
+
 #define PAT_RESET 0x0007040600070406UL
 
 /* CPUID leaf 1 */
@@ -167,11 +185,16 @@ enum vector {
 #define CPUID_1_EDX_APIC	 (1U << 9)
 #define CPUID_1_EDX_MCA		 (1U << 14)
 /* CPUID leaf 7, subleaf 0 */
-#define CPUID_7_EBX_FSGSBASE (1U << 0)
-#define CPUID_7_EBX_SMEP     (1U << 7)
-#define CPUID_7_EBX_INVPCID  (1U << 10)
-#define CPUID_7_EBX_RDSEED   (1U << 18)
-#define CPUID_7_EBX_SMAP     (1U << 20)
+#define CPUID_7_EBX_FSGSBASE  (1U << 0)
+#define CPUID_7_EBX_SMEP      (1U << 7)
+#define CPUID_7_EBX_INVPCID   (1U << 10)
+#define CPUID_7_EBX_RTM	      (1U << 11)
+#define CPUID_7_EBX_RDSEED    (1U << 18)
+#define CPUID_7_EBX_SMAP      (1U << 20)
+#define CPUID_7_EDX_MD_CLEAR  (1U << 10)
+#define CPUID_7_EDX_IBRS      (1U << 26) /* IA32_SPEC_CTRL and IA32_PRED_CMD.IBPB */
+#define CPUID_7_EDX_L1D_FLUSH (1U << 28)
+#define CPUID_7_EDX_ARCH_CAP  (1U << 29)
 /* CPUID leaf 0x80000001 */
 #define CPUID_81_EDX_NX	    (1U << 20)
 #define CPUID_81_EDX_1G	    (1U << 26)

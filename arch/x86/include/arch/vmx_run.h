@@ -23,8 +23,9 @@ struct vcpu;
 void vmx_run(struct vcpu *v);
 /* REQUIRED of vmm/run.c: VMfail instead (VMCS_INSTRUCTION_ERROR says why, if there is a current VMCS). */
 void vmx_entry_failed(void) __noreturn;
-/* HOST_RIP. Not to be called. */
+/* HOST_RIP, plain and of a vCPU whose every exit is flushed (arch/x86/flush.S). Not to be called. */
 void vmx_exit(void);
+void vmx_exit_flush(void);
 
 /* Calls vcpu_turns(@v) on @stack and comes back (arch/stack.h). */
 struct stack;
