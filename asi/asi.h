@@ -45,6 +45,12 @@ struct asi {
 	uint64_t tlb_gen;      /* new with each unmapping here; no two domains ever have the same */
 };
 
+/* Whether @asi maps the LOCAL memory of @owner. */
+static inline bool asi_maps_owner(const struct asi *asi, const struct mem_owner *owner)
+{
+	return asi->owner == owner;
+}
+
 /* Why a crossing happened. */
 enum asi_cause { ASI_BY_FAULT, ASI_BY_CALL, ASI_CAUSE_NR };
 
@@ -143,16 +149,6 @@ uint64_t asi_crossings(void);
  * is shared or unrestricted is flushed by tlb_flush_all().
  */
 void asi_flush_local(struct asi *asi);
-
-/*
- * Walks every domain's tables and compares each leaf with the unrestricted tables
- * and the tags; and sees that no page of any host table, which are SENSITIVE, lies in a block that a
- * restricted space maps. Logs each violation in a line and counts them.
- */
-struct asi_audit {
-	uint64_t domains, leaves, bytes, tables, violations;
-};
-void asi_audit(struct asi_audit *out);
 
 /*
  * Bytes that @asi maps, by class; what of the RAM it does not map; and the table pages that are its own,

@@ -133,6 +133,34 @@ void map_destroy(struct asi *asi)
 		page_free(asi->self, 0);
 }
 
+const struct ptable *map_shares(unsigned int slot)
+{
+	unsigned int window = slot - (unsigned int)PML4_SLOT(DIRECTMAP_BASE);
+
+	if (window < PHYS_SLOTS)
+		return slot_has_ram(window) ? &asi_global : NULL;
+	if (slot == PML4_SLOT(IMAGE_BASE))
+		return &asi_global;
+	for (unsigned int i = 0; i < ARRAY_SIZE(host_slots); i++)
+		if (slot == PML4_SLOT(host_slots[i]))
+			return hostmap_ptable();
+	return NULL;
+}
+
+bool map_owns(unsigned int slot)
+{
+	if (slot - PML4_SLOT(LOCALMAP_BASE) < PHYS_SLOTS) {
+		uint64_t first = (slot - PML4_SLOT(LOCALMAP_BASE)) * PML4_SLOT_SIZE;
+		const struct memrange *r;
+
+		for (unsigned int i = 0; (r = memmap_ram(i)); i++)
+			if (ranges_overlap(first, PML4_SLOT_SIZE, r->start, r->end - r->start))
+				return true;
+		return false;
+	}
+	return slot == PML4_SLOT(SELF_PAGE) || slot == PML4_SLOT(VMALLOC_LOCAL_BASE);
+}
+
 /* The tables that show LOCAL blocks of @owner, NULL if no restricted space does. */
 static struct ptable *local_tables(const struct mem_owner *owner)
 {
@@ -167,8 +195,12 @@ void pageblock_hide(hpa_t first, uint64_t nr_blocks, enum mem_class class, struc
 	if (!switch_enabled())
 		return;
 	if (class == GLOBAL) {
+		uint64_t removed;
+
 		ptable_unmap(&asi_global, DIRECTMAP_BASE + first.v, len);
+		removed = READ_ONCE(asi_global.nr_removed);
 		tlb_flush_generation();
+		ptable_note_flush(&asi_global, removed);
 	} else if (local_tables(owner)) {
 		ptable_unmap(local_tables(owner), LOCALMAP_BASE + first.v, len);
 		asi_flush_local(asi_by_owner[owner->id]);

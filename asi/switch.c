@@ -191,10 +191,11 @@ void asi_intr_exit(void)
 
 void asi_flush_local(struct asi *asi)
 {
-	uint64_t gen = switch_next_gen();
+	uint64_t removed = READ_ONCE(asi->pt.nr_removed), gen = switch_next_gen();
 
 	WRITE_ONCE(asi->tlb_gen, gen);
 	memory_fence();
+	ptable_note_flush(&asi->pt, removed); /* nobody enters any more without a flush */
 	if (this_cpu(asi_curr) != asi)
 		return; /* its slot is behind: flushed when loaded */
 	for (uint32_t i = 0; i < SLOTS; i++) {
@@ -234,6 +235,31 @@ void tlb_flush_generation(void)
 bool tlb_can_wait(void)
 {
 	return true; /* one CPU */
+}
+
+static bool is_domain(const struct asi *asi)
+{
+	for (unsigned int i = 1; i <= OWNER_MAX; i++)
+		if (asi_by_owner[i] == asi)
+			return true;
+	return false;
+}
+
+const char *switch_wrong(void)
+{
+	for (uint32_t i = 0; i < SLOTS; i++) {
+		const struct slot *slot = &this_cpu_ptr(asi_slots)[0][i];
+
+		if (!slot->asi)
+			continue;
+		if (!is_domain(slot->asi))
+			return "a PCID slot of a domain that has ended";
+		if (slot->gen > slot->asi->tlb_gen)
+			return "a PCID slot flushed for a generation that is yet to come";
+		if (slot->asi->tlb_gen > asi_last_gen)
+			return "a domain with a generation that nobody has given out";
+	}
+	return NULL;
 }
 
 void switch_forget(const struct asi *asi)

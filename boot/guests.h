@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "boot/bootinfo.h"
+#include "boot/options.h"
 
 /*
  * Makes a VM of each module (a module "initrd-of=NAME" goes to the guest before it). One that
@@ -13,7 +14,7 @@
 void guests_create(const struct boot_info *info, const char *vmx_missing);
 
 /*
- * Runs all of them, audits before and after if @audit, reports, ends with the @end record. The exit
+ * Runs all of them, audits and searches as @o says, reports, ends with the @end record. The exit
  * code for exitdev_stop().
  */
-uint8_t guests_run(bool selftest_passed, bool audit);
+uint8_t guests_run(bool selftest_passed, const struct options *o);

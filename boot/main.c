@@ -155,7 +155,7 @@ void hv_serve(bool selftest)
 		crash(options.crash);
 	if (selftest)
 		pass = selftest_run();
-	exitdev_stop(guests_run(pass, options.audit));
+	exitdev_stop(guests_run(pass, &options));
 }
 
 void hv_main(uint32_t magic, uint32_t bootinfo_at)

@@ -32,6 +32,20 @@ static void read_switch(struct options *o, const char *key, struct word value, b
 			value.start);
 }
 
+static void read_audit(struct options *o, struct word value)
+{
+	uint64_t ms = 0;
+
+	if (parse_is(value, "on") || parse_is(value, "off") ||
+	    (parse_u64(value.start, value.len, &ms) && ms)) {
+		o->audit = !parse_is(value, "off");
+		o->audit_ms = ms;
+		return;
+	}
+	problem(o, "option \"audit=%.*s\" ignored: on, off and milliseconds are known",
+		(int)value.len, value.start);
+}
+
 static void read_word(struct options *o, struct word w)
 {
 	struct word value;
@@ -43,7 +57,9 @@ static void read_word(struct options *o, struct word w)
 	else if (parse_key(w, "selftest", &value))
 		read_switch(o, "selftest", value, &o->selftest);
 	else if (parse_key(w, "audit", &value))
-		read_switch(o, "audit", value, &o->audit);
+		read_audit(o, value);
+	else if (parse_key(w, "secrets", &value))
+		read_switch(o, "secrets", value, &o->secrets);
 	else if (parse_key(w, "crash", &value))
 		o->crash = value;
 	else if (parse_key(w, "console", &value))

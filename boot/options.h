@@ -11,7 +11,9 @@
 struct options {
 	bool asi;	     /* asi=on|off, default on */
 	bool selftest;	     /* selftest=on|off, default off */
-	bool audit;	     /* audit=on|off, default on */
+	bool audit;	     /* audit=off|on|MS, default on; MS implies on */
+	uint64_t audit_ms;   /* period of audits while guests run; 0: only before and after */
+	bool secrets;	     /* secrets=on|off, default off */
 	struct word crash;   /* crash=KIND, for crash(); len 0: not given */
 	struct word console; /* console=..., for console_select(); len 0: not given */
 

@@ -6,6 +6,7 @@
 #include "unittests/fake/machine.h"
 #include "unittests/fake/mmu.h"
 #include "arch/insn.h"
+#include "asi/audit.h"
 #include "asi/internal.h"
 #include "mm/memmap.h"
 
@@ -29,6 +30,15 @@ static inline int map_teardown(void **state)
 		asi_destroy(vms[i]);
 	}
 	return 0;
+}
+
+/* What a test has unmapped by hand counts as flushed. */
+static inline void note_flushes(void)
+{
+	ptable_note_flush(hostmap_ptable(), hostmap_ptable()->nr_removed);
+	ptable_note_flush(&asi_global, asi_global.nr_removed);
+	for (unsigned int i = 0; i < VMS; i++)
+		ptable_note_flush(&vms[i]->pt, vms[i]->pt.nr_removed);
 }
 
 static inline uint64_t violations(void)

@@ -20,14 +20,22 @@ static void test_hypervisor_words(void **state)
 		const char *line;
 		bool asi, selftest, audit;
 		const char *console;
+		uint64_t audit_ms;
+		bool secrets;
 	} cases[] = {
-		{ "", true, false, true, "" },
-		{ "asi=off", false, false, true, "" },
-		{ "selftest=on", true, true, true, "" },
-		{ "audit=off", true, false, false, "" },
-		{ "asi=off asi=on", true, false, true, "" },
-		{ "/boot/vestibule.elf console=com2 selftest=on", true, true, true, "com2" },
-		{ " \t console=0x2f8  audit=off ", true, false, false, "0x2f8" },
+		{ "", true, false, true, "", 0, false },
+		{ "asi=off", false, false, true, "", 0, false },
+		{ "selftest=on", true, true, true, "", 0, false },
+		{ "audit=off", true, false, false, "", 0, false },
+		{ "secrets=on", true, false, true, "", 0, true },
+		{ "audit=10", true, false, true, "", 10, false },
+		{ "audit=off audit=0x20", true, false, true, "", 32, false },
+		{ "audit=5 audit=on", true, false, true, "", 0, false },
+		{ "audit=5 audit=off", true, false, false, "", 0, false },
+		{ "asi=off asi=on", true, false, true, "", 0, false },
+		{ "/boot/vestibule.elf console=com2 selftest=on", true, true, true, "com2", 0,
+		  false },
+		{ " \t console=0x2f8  audit=off ", true, false, false, "0x2f8", 0, false },
 	};
 	struct options o;
 
@@ -38,6 +46,8 @@ static void test_hypervisor_words(void **state)
 		assert_int_equal(o.asi, cases[i].asi);
 		assert_int_equal(o.selftest, cases[i].selftest);
 		assert_int_equal(o.audit, cases[i].audit);
+		assert_int_equal(o.audit_ms, cases[i].audit_ms);
+		assert_int_equal(o.secrets, cases[i].secrets);
 		assert_true(parse_is(o.console, cases[i].console));
 	}
 }
@@ -52,7 +62,9 @@ static void test_hypervisor_problems(void **state)
 		{ "asi", "unknown option \"asi\" ignored" },
 		{ "asi=strict", "asi=strict is not built yet, ignored" },
 		{ "asi=maybe", "option \"asi=maybe\" ignored: on and off are known" },
-		{ "audit=", "option \"audit=\" ignored: on and off are known" },
+		{ "audit=", "option \"audit=\" ignored: on, off and milliseconds are known" },
+		{ "audit=0", "option \"audit=0\" ignored: on, off and milliseconds are known" },
+		{ "audit=-1", "option \"audit=-1\" ignored: on, off and milliseconds are known" },
 		{ "not/first", "unknown option \"not/first\" ignored" },
 	};
 	struct options o;

@@ -8,6 +8,7 @@
 #include "asi/asi.h"
 #include "lib/assert.h"
 #include "lib/bitops.h"
+#include "vmm/audit.h"
 #include "vmm/report.h"
 #include "vmm/vcpu.h"
 #include "vmm/vm.h"
@@ -44,10 +45,11 @@ static void vm_turn(struct vm *vm, uint64_t slice)
 	vcpu_run(v, end);
 }
 
-void vm_run_all(struct vm **vms, unsigned int nr)
+uint64_t vm_run_all(struct vm **vms, unsigned int nr, uint64_t audit_ms)
 {
 	uint64_t flags = irq_save(), khz = tsc_khz();
 	struct vm *live[VMS_MAX]; /* @vms may be sensitive */
+	struct audit_timer audit;
 
 	ASSERT(nr <= VMS_MAX);
 	for (unsigned int i = 0; i < nr; i++) {
@@ -56,12 +58,17 @@ void vm_run_all(struct vm **vms, unsigned int nr)
 		if (__builtin_mul_overflow(live[i]->options.limit_ms, khz, &live[i]->limit))
 			live[i]->limit = 0;
 	}
+	audit_timer_start(&audit, audit_ms);
 	while (nr) {
 		for (unsigned int i = 0; i < nr;) {
 			/* The next one's memory, its stack above all, is not mapped in this space. */
 			if (nr > 1)
 				asi_exit();
-			vm_turn(live[i], SLICE_MS * khz);
+			audit_turn(&audit);
+			if (audit_violations(&audit)) /* isolation is broken: nobody goes on */
+				vm_stop(live[i], VERDICT_STOPPED, "audit", 0);
+			else
+				vm_turn(live[i], SLICE_MS * khz);
 			if (live[i]->vcpu->state != VCPU_STOPPED) {
 				i++;
 				continue;
@@ -71,5 +78,8 @@ void vm_run_all(struct vm **vms, unsigned int nr)
 			live[i] = live[--nr];
 		}
 	}
+	asi_exit();
+	audit_timer_report(&audit);
 	irq_restore(flags);
+	return audit_violations(&audit);
 }

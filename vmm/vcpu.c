@@ -15,8 +15,6 @@
 #include "vmm/vm.h"
 #include "vmm/vmcs.h"
 
-#define STACK_SIZE KiB(16)
-
 _Static_assert(offsetof(struct vcpu, regs) == VCPU_REG(0), "arch/vmx_run.h");
 _Static_assert(offsetof(struct vcpu, cr2) == VCPU_CR2, "arch/vmx_run.h");
 _Static_assert(offsetof(struct vcpu, host_rsp) == VCPU_HOST_RSP, "arch/vmx_run.h");
@@ -97,9 +95,9 @@ static int alloc_parts(struct vcpu *v, struct mem_owner *owner)
 {
 	uint32_t revision = vmx_revision();
 	void *vmcs = alloc_cpu_page(&v->vmcs), *bitmap = alloc_cpu_page(&v->msr_bitmap);
-	char *stack = vmalloc(STACK_SIZE, LOCAL, owner);
+	char *stack = vmalloc(VCPU_STACK_SIZE, LOCAL, owner);
 
-	v->stack_top = stack ? stack + STACK_SIZE : NULL;
+	v->stack_top = stack ? stack + VCPU_STACK_SIZE : NULL;
 	v->stats = vmalloc(sizeof(*v->stats), LOCAL, owner);
 	v->xsave_area = page_zalloc(order_of(fpu_area_size()), LOCAL, owner);
 	if (!vmcs || !bitmap || !stack || !v->stats || !v->xsave_area)
@@ -152,7 +150,7 @@ void vcpu_destroy(struct vcpu *v)
 	if (v->msr_bitmap.v != HPA_NONE.v)
 		page_free(hpa_to_direct(v->msr_bitmap), 0);
 	if (v->stack_top)
-		vfree((char *)v->stack_top - STACK_SIZE);
+		vfree((char *)v->stack_top - VCPU_STACK_SIZE);
 	if (v->xsave_area)
 		page_free(v->xsave_area, order_of(fpu_area_size()));
 	vfree(v->stats);
