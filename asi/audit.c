@@ -103,6 +103,12 @@ static uint64_t check_entry(struct state *s, uint64_t va)
 	return va < BIT(47) || upper ? va : va + (DIRECTMAP_BASE - BIT(47));
 }
 
+/* The first address of a slot of the root, canonical. */
+static uint64_t slot_address(unsigned int slot)
+{
+	return slot * PML4_SLOT_SIZE + (slot < 256 ? 0 : DIRECTMAP_BASE - BIT(47));
+}
+
 /* What is the space's as a whole. */
 static void begin_space(struct state *s)
 {
@@ -114,7 +120,7 @@ static void begin_space(struct state *s)
 	}
 	s->sum->domains++;
 	for (unsigned int slot = 0; slot < 512; slot++, s->work++)
-		violation(s, slot * PML4_SLOT_SIZE, 0, rule_slot(s->asi, slot));
+		violation(s, slot_address(slot), 0, rule_slot(s->asi, slot));
 }
 
 /* To the next space that there is; false behind the last. */

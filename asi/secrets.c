@@ -205,7 +205,7 @@ static bool search_ranges(struct asi *asi, struct secrets_search *s)
 }
 
 /* Bytes searched; 0 if the search was not where it should be. */
-static uint64_t search_domain(struct asi *asi)
+static uint64_t search_space(struct asi *asi)
 {
 	uint64_t va = 0, bytes = 0;
 	bool all;
@@ -274,9 +274,9 @@ static struct verdict judge(const struct asi *asi)
 	return v;
 }
 
-static uint64_t search_one(struct asi *asi, const char *when)
+uint64_t secrets_search_domain(struct asi *asi, const char *when)
 {
-	uint64_t begin = rdtsc(), bytes = search_domain(asi);
+	uint64_t begin = rdtsc(), bytes = search_space(asi);
 	struct verdict v = judge(asi);
 
 	log_info("@secrets {\"when\":\"%s\",\"domain\":%u,\"planted\":%u,\"standing\":%lu,"
@@ -292,7 +292,7 @@ uint64_t secrets_search(const char *when)
 
 	for (unsigned int i = 1; i <= OWNER_MAX; i++)
 		if (asi_by_owner[i])
-			wrong += search_one(asi_by_owner[i], when);
+			wrong += secrets_search_domain(asi_by_owner[i], when);
 	return wrong;
 }
 

@@ -18,6 +18,8 @@
 
 #define SECRET_SIZE 16
 
+struct asi;
+
 /* Starts without a secret; patterns come from @seed, which is logged. 0 or -ENOMEM. */
 __must_check int secrets_begin(uint64_t seed);
 
@@ -39,6 +41,8 @@ __must_check int secrets_plant_machine(void);
  * secrets were found that should not, or were not found that should.
  */
 uint64_t secrets_search(const char *when);
+/* The same of one domain. */
+uint64_t secrets_search_domain(struct asi *asi, const char *when);
 
 /* Wipes what still stands and frees what was allocated for it: before the owners end. */
 void secrets_end(void);

@@ -297,7 +297,7 @@ static bool test_audit(void)
 
 static bool test_secrets(void)
 {
-	return selftest_secrets(owner);
+	return selftest_secrets(owner, domain);
 }
 
 struct test {

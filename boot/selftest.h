@@ -25,4 +25,4 @@ bool selftest_run(void);
  * find what is planted for them and nothing else.
  */
 bool selftest_audit(struct mem_owner *owner, struct asi *domain);
-bool selftest_secrets(struct mem_owner *owner);
+bool selftest_secrets(struct mem_owner *owner, struct asi *domain);
