@@ -210,16 +210,6 @@ void asi_flush_local(struct asi *asi, uint64_t va, uint64_t len);
 void asi_flush_global(uint64_t va, uint64_t len);
 
 /*
- * Walks every domain's tables and compares each leaf with the unrestricted tables
- * and the tags; and sees that no page of any host table, which are SENSITIVE, lies in a block that a
- * restricted space maps. Logs each violation in a line and counts them.
- */
-struct asi_audit {
-	uint64_t domains, leaves, bytes, tables, violations;
-};
-void asi_audit(struct asi_audit *out);
-
-/*
  * Bytes that @asi maps, by class; what of the RAM it does not map; and the table pages that are its own,
  * which no space maps. (Those of its local vmalloc range belong to the unrestricted space: map_create().)
  */

@@ -1,230 +1,178 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The audit: every leaf of every restricted space against the unrestricted tables and the tags. It
- * trusts neither the switch code nor the allocators' records of what they mapped, only the tables
- * as they stand and the class of each pageblock.
+ * The walk of the audit: space after space, entry after entry, in steps. Each entry is looked up from
+ * the root by itself, so nothing is kept between steps that tables changed meanwhile could make stale.
  */
-#include "asi/internal.h"
+#include "asi/audit.h"
+#include "arch/insn.h"
+#include "asi/audit_rules.h"
 #include "lib/bitops.h"
 #include "lib/log.h"
 #include "mm/hostmap.h"
-#include "mm/memmap.h"
-#include "mm/page.h"
 
 #define REPORTS_MAX 8
+/*
+ * Entries, root slots and pages of memory that make a step. The last one may go beyond by a block
+ * (512 pages) and a root (512 slots).
+ */
+#define STEP_WORK	256
+#define ABSENT_PER_WORK 32 /* absent entries in a row are passed as quickly as one is looked at */
 
-struct walk_state {
-	const struct asi *asi;
-	struct asi_audit *audit;
-	struct asi_surface *surface;
+struct state {
+	const struct asi *asi; /* NULL: the unrestricted space */
+	const struct ptable *pt;
+	struct asi_audit *sum;
+	uint64_t work;
 };
 
-static void violation(struct walk_state *s, const struct pt_leaf *leaf, const char *what)
+static void violation(struct state *s, uint64_t va, uint64_t entry, const char *what)
 {
-	if (s->audit->violations++ < REPORTS_MAX)
-		log_error("audit: domain %u maps 0x%lx (entry 0x%lx): %s", s->asi->owner->id,
-			  leaf->va, leaf->entry, what);
+	if (!what || s->sum->violations++ >= REPORTS_MAX)
+		return;
+	if (s->asi)
+		log_error("audit: domain %u at 0x%lx (entry 0x%lx): %s", s->asi->id, va, entry,
+			  what);
+	else
+		log_error("audit: unrestricted space at 0x%lx (entry 0x%lx): %s", va, entry, what);
 }
 
-/* Whether every 2 MiB block of the leaf is of @class, and if LOCAL of an owner whom @asi maps. */
-static bool blocks_are(const struct pt_leaf *leaf, enum mem_class class, const struct asi *asi)
+static void check_leaf(struct state *s, const struct pt_leaf *leaf)
 {
-	for (uint64_t at = 0; at < leaf->size; at += PAGEBLOCK_SIZE) {
-		uint64_t hpa = leaf->hpa.v + at;
-		const struct pageblock *b = pfn_to_pageblock(hpa >> PAGE_SHIFT);
-
-		if (!memmap_is_ram(hpa, MIN(leaf->size, PAGEBLOCK_SIZE)) || b->class != class ||
-		    (class == LOCAL ? !asi_maps_owner(asi, b->owner) : b->owner != NULL))
-			return false;
-	}
-	return true;
-}
-
-static bool in_image_window(const struct pt_leaf *leaf)
-{
-	const struct image_window *w;
-
-	for (unsigned int i = 0; (w = hostmap_window(i)); i++)
-		if (w->restricted && leaf->va >= (uint64_t)w->start &&
-		    leaf->va + leaf->size <= (uint64_t)w->end)
-			return true;
-	return false;
-}
-
-static bool in_region(const struct pt_leaf *leaf, uint64_t base, uint64_t len)
-{
-	return leaf->va >= base && leaf->va - base < len;
-}
-
-/* In the local vmalloc range of one of the owners whom @asi maps; which one the tag says. */
-static bool in_vmalloc_local(const struct asi *asi, const struct pt_leaf *leaf)
-{
-	for (const struct mem_owner *o = asi->owner; o; o = o->parent)
-		if (in_region(leaf, VMALLOC_LOCAL_BASE + o->id * VMALLOC_LOCAL_SIZE,
-			      VMALLOC_LOCAL_SIZE))
-			return true;
-	return false;
-}
-
-/* The rule of the leaf's region; NULL if it is kept. Also sums up the surface. */
-static const char *region_rule(struct walk_state *s, const struct pt_leaf *leaf)
-{
-	struct asi_surface *sum = s->surface;
-
-	if (in_region(leaf, DIRECTMAP_BASE, PHYS_LIMIT)) {
-		sum->global += leaf->size;
-		return blocks_are(leaf, GLOBAL, s->asi) ? NULL : "a block that is not GLOBAL";
-	}
-	if (in_region(leaf, LOCALMAP_BASE, PHYS_LIMIT)) {
-		sum->local += leaf->size;
-		return blocks_are(leaf, LOCAL, s->asi) ? NULL : "a block that is not its owner's";
-	}
-	if (in_region(leaf, VMALLOC_GLOBAL_BASE, PML4_SLOT_SIZE)) {
-		sum->vmalloc += leaf->size;
-		return blocks_are(leaf, GLOBAL, s->asi) ? NULL
-							: "a vmalloc page that is not GLOBAL";
-	}
-	if (in_vmalloc_local(s->asi, leaf)) {
-		sum->vmalloc += leaf->size;
-		return blocks_are(leaf, LOCAL, s->asi) ? NULL
-						       : "a vmalloc page that is not its owner's";
-	}
-	if (in_region(leaf, PAGE_ARRAY_BASE, PML4_SLOT_SIZE)) {
-		if (leaf->rights &
-		    PTE_W) /* read-only: the one page of zeros that stands for holes */
-			sum->metadata += leaf->size;
-		return NULL;
-	}
-	if (in_region(leaf, PERCPU_BASE, PML4_SLOT_SIZE)) {
-		sum->percpu += leaf->size;
-		return NULL;
-	}
-	if (in_region(leaf, DEVICE_BASE, PML4_SLOT_SIZE)) {
-		sum->device += leaf->size;
-		return NULL;
-	}
-	if (in_region(leaf, SELF_PAGE, PAGE_SIZE))
-		return leaf->hpa.v == hva_to_hpa(s->asi->self).v
-			       ? NULL
-			       : "a self page that is not its own";
-	if (leaf->va >= IMAGE_BASE) {
-		sum->image += leaf->size;
-		return in_image_window(leaf) ? NULL
-					     : "a part of the image that is not nonsensitive";
-	}
-	return "a region that no restricted space has";
-}
-
-/* Subset of the unrestricted space: the same frame, no right more. The self page alone differs. */
-static const char *subset_rule(const struct pt_leaf *leaf)
-{
-	/* The unrestricted space may have smaller leaves here; a larger one ends the loop. */
-	for (uint64_t at = 0, size; at < leaf->size; at += size) {
-		struct pt_walk host = ptable_walk(hostmap_ptable(), leaf->va + at);
-
-		size = pt_level_size(host.level);
-		if (!host.present)
-			return "absent in the unrestricted space";
-		if (leaf->va != SELF_PAGE && host.hpa.v != leaf->hpa.v + at)
-			return "another frame than in the unrestricted space";
-		if (leaf->rights & PTE_W && !(host.rights & PTE_W))
-			return "writable, but not in the unrestricted space";
-		if (!(leaf->rights & PTE_NX) && host.rights & PTE_NX)
-			return "executable, but not in the unrestricted space";
-	}
-	return NULL;
-}
-
-static bool check_leaf(const struct pt_leaf *leaf, void *arg)
-{
-	struct walk_state *s = arg;
 	const char *what;
 
-	if (!leaf->present) {
-		violation(s, leaf, "an absent entry that holds a frame");
-		return true;
+	violation(s, leaf->va, leaf->entry, rule_entry(leaf));
+	if (!leaf->present)
+		return;
+	if (!s->asi) {
+		violation(s, leaf->va, leaf->entry, rule_unrestricted(leaf));
+		return;
 	}
-	s->audit->leaves++;
-	s->audit->bytes += leaf->size;
-	if (leaf->entry & PTE_G)
-		violation(s, leaf, "a global translation");
-	if (leaf->entry & PTE_U)
-		violation(s, leaf, "a user mapping");
-	if (leaf->rights & PTE_W && !(leaf->rights & PTE_NX))
-		violation(s, leaf, "writable and executable");
-	what = region_rule(s, leaf);
-	if (!what)
-		what = subset_rule(leaf);
-	if (what)
-		violation(s, leaf, what);
-	return true;
+	s->sum->leaves++;
+	s->sum->bytes += leaf->size;
+	what = rule_region(s->asi, leaf, &s->work);
+	violation(s, leaf->va, leaf->entry, what ? what : rule_subset(leaf));
 }
 
-/*
- * Of one page that is a table: decision 0002 exempts EPT tables alone. Boot's tables lie in blocks that
- * the buddy has not got whole, and so can never change class: SENSITIVE too.
- */
-static bool check_table(hpa_t table, unsigned int level, uint64_t va, void *arg)
+/* The tables that begin at @va, from the root down to the one that has the entry of @level. */
+static void check_tables(struct state *s, uint64_t va, unsigned int level)
 {
-	struct asi_audit *audit = arg;
-	const struct pageblock *b = pfn_to_pageblock(hpa_to_pfn(table));
+	for (unsigned int l = PT_LEVELS; l-- > level;) {
+		hpa_t table;
 
-	audit->tables++;
-	if (memmap_is_ram(table.v, PAGE_SIZE) && b->class == SENSITIVE)
-		return true;
-	if (audit->violations++ < REPORTS_MAX)
-		log_error("audit: the table of level %u for 0x%lx, at 0x%lx, is not SENSITIVE",
-			  level, va, table.v);
-	return true;
+		if (!IS_ALIGNED(va, pt_level_size(l + 1)))
+			continue;
+		table = ptable_table(s->pt, va, l);
+		s->sum->tables++;
+		violation(s, va, table.v, rule_table(table));
+	}
 }
 
-/* Each domain's tables; what it shares is seen with the shared ones, and again with each domain. */
-static void audit_tables(struct asi_audit *audit)
+/* From the absent entry of @level at @va to the next in its table that is not, or behind the table. */
+static uint64_t skip_absent(struct state *s, uint64_t va, unsigned int level)
 {
-	const struct asi *asi;
+	const uint64_t *table = hpa_to_direct(ptable_table(s->pt, va, level));
+	uint64_t size = pt_level_size(level), first = va / size % 512, i = first + 1;
 
-	ptable_for_each_table(hostmap_ptable(), check_table, audit);
-	if (switch_enabled())
-		ptable_for_each_table(&asi_global, check_table, audit);
-	for_each_domain(asi) ptable_for_each_table(&asi->pt, check_table, audit);
+	while (i < 512 && READ_ONCE(table[i]) == PTE_ABSENT)
+		i++;
+	s->work += (i - first) / ABSENT_PER_WORK;
+	return va + (i - first) * size;
 }
 
-static void audit_domain(const struct asi *asi, struct asi_audit *audit,
-			 struct asi_surface *surface)
+/* The entry at @va, which begins there; where the next one that counts does, 0 behind the last. */
+static uint64_t check_entry(struct state *s, uint64_t va)
 {
-	struct walk_state s = { asi, audit, surface };
+	struct pt_walk w = ptable_walk(s->pt, va);
+	struct pt_leaf leaf = { .va = va,
+				.size = pt_level_size(w.level),
+				.entry = w.entry,
+				.rights = w.rights,
+				.hpa = w.hpa,
+				.present = w.present };
+	bool upper = va >= DIRECTMAP_BASE;
 
-	audit->domains++;
-	ptable_for_each(&asi->pt, 0, 0, check_leaf, &s);
+	check_tables(s, va, w.level);
+	s->work++;
+	if (w.present || w.entry != PTE_ABSENT) {
+		check_leaf(s, &leaf);
+		va += leaf.size;
+	} else {
+		va = skip_absent(s, va, w.level);
+	}
+	/* No address lies between the halves; the root's entries of both stand in one table. */
+	return va < BIT(47) || upper ? va : va + (DIRECTMAP_BASE - BIT(47));
+}
+
+/* The first address of a slot of the root, canonical. */
+static uint64_t slot_address(unsigned int slot)
+{
+	return slot * PML4_SLOT_SIZE + (slot < 256 ? 0 : DIRECTMAP_BASE - BIT(47));
+}
+
+/* What is the space's as a whole. */
+static void begin_space(struct state *s)
+{
+	violation(s, 0, s->pt->root.v, rule_flushed(s->pt));
+	if (!s->asi) {
+		violation(s, 0, asi_global.root.v, rule_flushed(&asi_global));
+		violation(s, 0, 0, switch_wrong());
+		return;
+	}
+	s->sum->domains++;
+	for (unsigned int slot = 0; slot < 512; slot++, s->work++)
+		violation(s, slot_address(slot), 0, rule_slot(s->asi, slot));
+}
+
+/* To the next space that there is; false behind the last. */
+static bool next_space(struct asi_audit_walk *walk)
+{
+	while (++walk->space < DOMAINS_MAX)
+		if (asi_domains[walk->space])
+			return true;
+	return false;
+}
+
+/* True when all is done. */
+static bool step(struct asi_audit_walk *walk)
+{
+	uint64_t work = 0;
+
+	while (work < STEP_WORK) {
+		const struct asi *asi = walk->space ? asi_domains[walk->space] : NULL;
+		struct state s = { asi, asi ? &asi->pt : hostmap_ptable(), &walk->sum, work };
+
+		/* A domain that ended between two steps is no longer of interest. */
+		if (asi || !walk->space) {
+			if (!walk->va)
+				begin_space(&s);
+			walk->va = check_entry(&s, walk->va);
+		} else {
+			walk->va = 0;
+		}
+		work = s.work;
+		if (!walk->va && !next_space(walk))
+			return true;
+	}
+	return false;
+}
+
+bool asi_audit_step(struct asi_audit_walk *walk)
+{
+	uint64_t begin = rdtsc(), ticks;
+	bool done = step(walk);
+
+	ticks = rdtsc() - begin;
+	walk->sum.steps++;
+	walk->sum.ticks += ticks;
+	walk->sum.longest = MAX(walk->sum.longest, ticks);
+	return done;
 }
 
 void asi_audit(struct asi_audit *out)
 {
-	struct asi_surface surface = { 0 };
-	const struct asi *asi;
+	struct asi_audit_walk walk = { 0 };
 
-	*out = (struct asi_audit){ 0 };
-	for_each_domain(asi) audit_domain(asi, out, &surface);
-	audit_tables(out);
-}
-
-void asi_surface(const struct asi *asi, struct asi_surface *out)
-{
-	struct asi_audit audit = { 0 };
-
-	*out = (struct asi_surface){ .total_ram = memmap_ram_bytes() };
-	if (asi)
-		audit_domain(asi, &audit, out);
-	out->hidden = out->total_ram - out->image - out->global - out->local - out->metadata -
-		      out->percpu;
-	out->tables = asi ? asi->pt.nr_tables : 0;
-}
-
-uint64_t asi_table_pages(void)
-{
-	uint64_t nr = hostmap_ptable()->nr_tables + asi_global.nr_tables;
-	const struct asi *asi;
-
-	for_each_domain(asi) nr += asi->pt.nr_tables;
-	return nr;
+	while (!asi_audit_step(&walk))
+		;
+	*out = walk.sum;
 }

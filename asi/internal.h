@@ -24,11 +24,17 @@ __must_check int map_init(void);
 /* Fills a new domain's root. 0 or -ENOMEM, and then map_destroy cleans up. */
 __must_check int map_create(struct asi *asi);
 void map_destroy(struct asi *asi);
+/* The tables whose root entry every domain's root repeats in @slot; NULL if there are none. */
+const struct ptable *map_shares(unsigned int slot);
+/* Whether @slot of a domain's root leads to a table of its own. */
+bool map_owns(unsigned int slot);
 
 /* Forgets @asi in this CPU's PCID slots (switch.c). */
 void switch_forget(const struct asi *asi);
 void switch_init(bool enabled);
 bool switch_enabled(void);
+/* For the audit: what is wrong with this CPU's PCID slots or with generations, NULL if nothing. */
+const char *switch_wrong(void);
 /* A TLB generation that no domain has had; never 0. */
 uint64_t switch_next_gen(void);
 

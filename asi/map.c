@@ -130,7 +130,9 @@ int map_create(struct asi *asi)
 		return err;
 	asi->has_root = true;
 	err = map_self(asi);
-	for_each_owner(o, asi) if (!err) err = prepare_owner(asi, o);
+	for_each_owner (o, asi)
+		if (!err)
+			err = prepare_owner(asi, o);
 	if (err)
 		return err;
 
@@ -140,8 +142,7 @@ int map_create(struct asi *asi)
 	ptable_share(&asi->pt, IMAGE_BASE, &asi_global, IMAGE_BASE, PT_LEVELS - 1);
 	for (unsigned int i = 0; i < ARRAY_SIZE(host_slots); i++)
 		ptable_share(&asi->pt, host_slots[i], host, host_slots[i], PT_LEVELS - 1);
-	for_each_owner(o, asi)
-	{
+	for_each_owner (o, asi) {
 		ptable_share(&asi->pt, vmalloc_local(o), host, vmalloc_local(o), 2);
 		map_blocks(asi, o);
 	}
@@ -158,12 +159,41 @@ void map_destroy(struct asi *asi)
 		ptable_unshare(&asi->pt, IMAGE_BASE, PT_LEVELS - 1);
 		for (unsigned int i = 0; i < ARRAY_SIZE(host_slots); i++)
 			ptable_unshare(&asi->pt, host_slots[i], PT_LEVELS - 1);
-		for_each_owner(o, asi) ptable_unshare(&asi->pt, vmalloc_local(o), 2);
+		for_each_owner (o, asi)
+			ptable_unshare(&asi->pt, vmalloc_local(o), 2);
 	}
 	if (asi->has_root)
 		ptable_destroy(&asi->pt);
 	if (asi->self)
 		page_free(asi->self, 0);
+}
+
+const struct ptable *map_shares(unsigned int slot)
+{
+	unsigned int window = slot - (unsigned int)PML4_SLOT(DIRECTMAP_BASE);
+
+	if (window < PHYS_SLOTS)
+		return slot_has_ram(window) ? &asi_global : NULL;
+	if (slot == PML4_SLOT(IMAGE_BASE))
+		return &asi_global;
+	for (unsigned int i = 0; i < ARRAY_SIZE(host_slots); i++)
+		if (slot == PML4_SLOT(host_slots[i]))
+			return hostmap_ptable();
+	return NULL;
+}
+
+bool map_owns(unsigned int slot)
+{
+	if (slot - PML4_SLOT(LOCALMAP_BASE) < PHYS_SLOTS) {
+		uint64_t first = (slot - PML4_SLOT(LOCALMAP_BASE)) * PML4_SLOT_SIZE;
+		const struct memrange *r;
+
+		for (unsigned int i = 0; (r = memmap_ram(i)); i++)
+			if (ranges_overlap(first, PML4_SLOT_SIZE, r->start, r->end - r->start))
+				return true;
+		return false;
+	}
+	return slot == PML4_SLOT(SELF_PAGE) || slot == PML4_SLOT(VMALLOC_LOCAL_BASE);
 }
 
 void asi_require_mapped(const struct asi *asi, const void *hva, size_t len, const char *what)
@@ -196,8 +226,9 @@ void pageblock_expose(hpa_t first, uint64_t nr_blocks, enum mem_class class,
 		ptable_map(&asi_global, DIRECTMAP_BASE + first.v, first, len, 1, PROT_RW);
 		return;
 	}
-	for_each_domain(asi) if (asi_maps_owner(asi, owner))
-		ptable_map(&asi->pt, LOCALMAP_BASE + first.v, first, len, 1, PROT_RW);
+	for_each_domain (asi)
+		if (asi_maps_owner(asi, owner))
+			ptable_map(&asi->pt, LOCALMAP_BASE + first.v, first, len, 1, PROT_RW);
 }
 
 void pageblock_hide(hpa_t first, uint64_t nr_blocks, enum mem_class class, struct mem_owner *owner)
@@ -209,12 +240,15 @@ void pageblock_hide(hpa_t first, uint64_t nr_blocks, enum mem_class class, struc
 	if (!switch_enabled())
 		return;
 	if (class == GLOBAL) {
+		uint64_t removed;
+
 		ptable_unmap(&asi_global, DIRECTMAP_BASE + first.v, len);
+		removed = READ_ONCE(asi_global.nr_removed);
 		asi_flush_global(DIRECTMAP_BASE + first.v, len);
+		ptable_note_flush(&asi_global, removed);
 		return;
 	}
-	for_each_domain(asi)
-	{
+	for_each_domain (asi) {
 		if (!asi_maps_owner(asi, owner))
 			continue;
 		ptable_unmap(&asi->pt, LOCALMAP_BASE + first.v, len);

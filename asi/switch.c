@@ -236,10 +236,11 @@ void asi_intr_exit(void)
 
 void asi_flush_local(struct asi *asi, uint64_t va, uint64_t len)
 {
-	uint64_t gen, seen, flags;
+	uint64_t removed, gen, seen, flags;
 
 	if (!asi)
 		return;
+	removed = READ_ONCE(asi->pt.nr_removed);
 	flags = spin_lock(&asi->lock);
 	gen = switch_next_gen();
 	WRITE_ONCE(asi->unmapped.since, asi->tlb_gen);
@@ -250,6 +251,7 @@ void asi_flush_local(struct asi *asi, uint64_t va, uint64_t len)
 	WRITE_ONCE(asi->tlb_gen, gen);
 	spin_unlock(&asi->lock, flags);
 	memory_fence();
+	ptable_note_flush(&asi->pt, removed); /* nobody enters any more without a flush */
 	if (this_cpu(asi_curr) != asi)
 		return; /* its slot is behind: flushed when loaded */
 	for (uint32_t i = 0; i < SLOTS; i++) {
@@ -270,7 +272,8 @@ void asi_flush_global(uint64_t va, uint64_t len)
 {
 	struct asi *asi;
 
-	for_each_domain(asi) asi_flush_local(asi, va, len);
+	for_each_domain (asi)
+		asi_flush_local(asi, va, len);
 }
 
 /* The fence: whoever asks has unmapped before, and must not be told of a time before that. */
@@ -300,6 +303,33 @@ void tlb_flush_generation(void)
 bool tlb_can_wait(void)
 {
 	return true; /* one CPU */
+}
+
+static bool is_domain(const struct asi *asi)
+{
+	const struct asi *other;
+
+	for_each_domain (other)
+		if (other == asi)
+			return true;
+	return false;
+}
+
+const char *switch_wrong(void)
+{
+	for (uint32_t i = 0; i < SLOTS; i++) {
+		const struct slot *slot = &this_cpu_ptr(asi_slots)[0][i];
+
+		if (!slot->asi)
+			continue;
+		if (!is_domain(slot->asi))
+			return "a PCID slot of a domain that has ended";
+		if (slot->gen > slot->asi->tlb_gen)
+			return "a PCID slot flushed for a generation that is yet to come";
+		if (slot->asi->tlb_gen > asi_last_gen)
+			return "a domain with a generation that nobody has given out";
+	}
+	return NULL;
 }
 
 void switch_forget(const struct asi *asi)

@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /* Boot modules become VMs here; the exit path knows nothing of modules. */
 #include "boot/guests.h"
-#include "asi/asi.h"
+#include "arch/insn.h"
+#include "asi/secrets.h"
 #include "lib/log.h"
 #include "lib/parse.h"
 #include "mm/addr.h"
+#include "vmm/audit.h"
 #include "vmm/report.h"
+#include "vmm/secrets.h"
 #include "vmm/vm.h"
 
 #define INITRD_KEY "initrd-of"
+
+extern char boot_stack_bottom[]; /* start.S */
 
 static struct vm *vms[BOOTINFO_MODULES_MAX];
 static unsigned int nr_vms, nr_refused;
@@ -82,34 +87,58 @@ void guests_create(const struct boot_info *info, const char *vmx_missing, enum v
 	report_memory();
 }
 
-static uint64_t report_audit(void)
+/*
+ * A secret in every kind of memory. What was hv_main's stack is one of them: it is left behind by now.
+ * False if memory has run out.
+ */
+static bool plant_secrets(void)
 {
-	struct asi_audit a;
+	int err = secrets_begin(rdtsc());
 
-	asi_audit(&a);
-	log_info("@audit "
-		 "{\"domains\":%lu,\"leaves\":%lu,\"bytes\":%lu,\"tables\":%lu,\"violations\":%lu}",
-		 a.domains, a.leaves, a.bytes, a.tables, a.violations);
-	return a.violations;
+	if (err) {
+		log_error("secrets: no memory");
+		return false;
+	}
+	secrets_plant(boot_stack_bottom, "the boot stack", NULL);
+	err = secrets_plant_machine();
+	if (!err)
+		err = secrets_plant_class(SENSITIVE, NULL);
+	if (!err)
+		err = secrets_plant_class(GLOBAL, NULL);
+	for (unsigned int i = 0; !err && i < nr_vms; i++)
+		err = vm_plant_secrets(vms[i]);
+	if (err) {
+		log_error("secrets: no memory");
+		secrets_end();
+	}
+	return !err;
 }
 
-uint8_t guests_run(bool selftest_passed, bool audit, bool trace)
+/* Audits and searches as far as it was asked for; what is wrong. */
+static uint64_t inspect(const struct options *o, bool secrets, const char *when)
 {
-	uint64_t violations = audit ? report_audit() : 0; /* before any guest has run */
+	return (o->audit ? audit_report(when) : 0) + (secrets ? secrets_search(when) : 0);
+}
+
+uint8_t guests_run(bool selftest_passed, const struct options *o)
+{
+	bool secrets = o->secrets && plant_secrets();
+	uint64_t violations = inspect(o, secrets, "boot") + (o->secrets && !secrets);
 	unsigned int passed = 0;
 	bool pass;
 
 	report_hidden(vms, nr_vms);
-	vm_run_all(vms, nr_vms);
+	violations += vm_run_all(vms, nr_vms, o->audit_ms);
 	for (unsigned int i = 0; i < nr_vms; i++)
 		passed += vms[i]->verdict == VERDICT_PASS;
 	report_asi();
 	report_crossings();
-	if (trace)
+	if (o->trace)
 		report_trace();
 	report_memory();
-	if (audit)
-		violations += report_audit(); /* and after: the domains still stand */
+	violations += inspect(o, secrets, "end"); /* the domains still stand */
+	if (secrets)
+		secrets_end();
 	for (unsigned int i = 0; i < nr_vms; i++)
 		vm_destroy(vms[i]);
 	report_mem(); /* everything has come back */

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include "boot/bootinfo.h"
 #include "vmm/vmoptions.h"
+#include "boot/options.h"
 
 /*
  * Makes a VM of each module (a module "initrd-of=NAME" goes to the guest before it). One that
@@ -15,7 +16,7 @@
 void guests_create(const struct boot_info *info, const char *vmx_missing, enum vm_asi asi);
 
 /*
- * Runs all of them, audits before and after if @audit, reports, the last crossings too if @trace, ends with the
- * @end record. The exit code for exitdev_stop().
+ * Runs all of them, audits, searches and reports as @o says, ends with the @end record. The exit
+ * code for exitdev_stop().
  */
-uint8_t guests_run(bool selftest_passed, bool audit, bool trace);
+uint8_t guests_run(bool selftest_passed, const struct options *o);

@@ -178,7 +178,7 @@ void hv_serve(bool selftest)
 		pass &= torture_run();
 	if (options.bench)
 		pass &= measure_run();
-	exitdev_stop(guests_run(pass, options.audit, options.trace));
+	exitdev_stop(guests_run(pass, &options));
 }
 
 void hv_main(uint32_t magic, uint32_t bootinfo_at)

@@ -58,6 +58,20 @@ static void read_mitigate(struct options *o, struct word value)
 		(int)value.len, value.start);
 }
 
+static void read_audit(struct options *o, struct word value)
+{
+	uint64_t ms = 0;
+
+	if (parse_is(value, "on") || parse_is(value, "off") ||
+	    (parse_u64(value.start, value.len, &ms) && ms)) {
+		o->audit = !parse_is(value, "off");
+		o->audit_ms = ms;
+		return;
+	}
+	problem(o, "option \"audit=%.*s\" ignored: on, off and milliseconds are known",
+		(int)value.len, value.start);
+}
+
 static void read_word(struct options *o, struct word w)
 {
 	struct word value;
@@ -71,7 +85,9 @@ static void read_word(struct options *o, struct word w)
 	else if (parse_key(w, "torture", &value))
 		read_switch(o, "torture", value, &o->torture);
 	else if (parse_key(w, "audit", &value))
-		read_switch(o, "audit", value, &o->audit);
+		read_audit(o, value);
+	else if (parse_key(w, "secrets", &value))
+		read_switch(o, "secrets", value, &o->secrets);
 	else if (parse_key(w, "trace", &value))
 		read_switch(o, "trace", value, &o->trace);
 	else if (parse_key(w, "bench", &value))

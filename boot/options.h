@@ -10,14 +10,16 @@
 #define OPTIONS_PROBLEM_LEN  96
 
 struct options {
-	bool asi;      /* asi=on|off|strict, default on */
-	bool strict;   /* asi=strict: guests are strict if they do not say otherwise */
-	bool pcid;     /* pcid=on|off, default on */
-	bool selftest; /* selftest=on|off, default off */
-	bool torture;  /* torture=on|off, default off */
-	bool audit;    /* audit=on|off, default on */
-	bool trace;    /* trace=on|off, default off: print the last crossings one by one */
-	bool bench;    /* bench=on|off, default off: boot/measure.h */
+	bool asi;	   /* asi=on|off|strict, default on */
+	bool strict;	   /* asi=strict: guests are strict if they do not say otherwise */
+	bool pcid;	   /* pcid=on|off, default on */
+	bool selftest;	   /* selftest=on|off, default off */
+	bool torture;	   /* torture=on|off, default off */
+	bool audit;	   /* audit=off|on|MS, default on; MS implies on */
+	uint64_t audit_ms; /* period of audits while guests run; 0: only before and after */
+	bool secrets;	   /* secrets=on|off, default off */
+	bool trace;	   /* trace=on|off, default off: print the last crossings one by one */
+	bool bench;	   /* bench=on|off, default off: boot/measure.h */
 	enum mitigate_mode mitigate; /* mitigate=none|entry|exit|asi|auto, default auto */
 	struct word crash;	     /* crash=KIND, for crash(); len 0: not given */
 	struct word console;	     /* console=..., for console_select(); len 0: not given */

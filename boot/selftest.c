@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The self-test. It makes a domain of its own, goes in and out of it by every road, and plants
- * violations that the audit has to find. What it allocates it gives back, and counts.
+ * The self-test. It makes a domain of its own, goes in and out of it by every road, and has
+ * violations planted (boot/selftest_audit.c). What it allocates it gives back, and counts.
  */
 #include "boot/selftest.h"
 #include "arch/apic.h"
@@ -317,50 +317,14 @@ static bool test_machine_check(void)
 	return test_interrupted_by(VEC_MC, ASI_BY_CALL);
 }
 
-static uint64_t violations(void)
-{
-	struct asi_audit a;
-
-	asi_audit(&a);
-	return a.violations;
-}
-
-/* The audit finds nothing as things are, and each of four planted faults. */
 static bool test_audit(void)
 {
-	uint64_t *page = page_alloc(0, SENSITIVE, NULL), *local = page_alloc(0, LOCAL, owner);
-	struct pageblock *block;
+	return selftest_audit(owner, domain);
+}
 
-	CHECK(page && local);
-	CHECK(violations() == 0);
-
-	log_info("selftest: four violations are planted now, and reported");
-	/* A sensitive page in the local vmalloc range. */
-	ptable_map(&domain->pt, SELF_PAGE + PAGE_SIZE, hva_to_hpa(page), PAGE_SIZE, 0, PROT_RW);
-	CHECK(violations() == 1);
-	ptable_unmap(&domain->pt, SELF_PAGE + PAGE_SIZE, PAGE_SIZE);
-
-	/* A block that changes class while it stays mapped: a stale alias. */
-	block = pfn_to_pageblock(hpa_to_pfn(hva_to_hpa(local)));
-	block->class = SENSITIVE;
-	CHECK(violations() == 1);
-	block->class = LOCAL;
-
-	/* A block of somebody else's. */
-	block->owner = NULL;
-	CHECK(violations() == 1);
-	block->owner = owner;
-
-	/* A page table in memory that guests may learn. */
-	block = pfn_to_pageblock(hpa_to_pfn(domain->pt.root));
-	block->class = GLOBAL;
-	CHECK(violations() >= 1);
-	block->class = SENSITIVE;
-
-	CHECK(violations() == 0);
-	page_free(page, 0);
-	page_free(local, 0);
-	return true;
+static bool test_secrets(void)
+{
+	return selftest_secrets(owner, domain);
 }
 
 static bool test_stacks_here(void)
@@ -389,6 +353,7 @@ static const struct selftest tests[] = {
 	{ "machine check in a critical section", test_machine_check, RESTRICTED },
 	{ "stacks and canaries", test_stacks_here, RESTRICTED },
 	{ "audit", test_audit, WITH_ASI },
+	{ "secrets", test_secrets, WITH_ASI },
 };
 
 __noinline bool selftest_one(const struct selftest *test)

@@ -18,3 +18,10 @@
 
 /* selftest_stack.c: on a stack of @asi's owner; @base is the base stack of this CPU. */
 bool test_stacks(const struct asi *asi, const struct stack *base);
+
+/*
+ * Two of the tests, with the domain of the self-test and its owner: the audit, and the search for secrets,
+ * find what is planted for them and nothing else.
+ */
+bool selftest_audit(struct mem_owner *owner, struct asi *domain);
+bool selftest_secrets(struct mem_owner *owner, struct asi *domain);

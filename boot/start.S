@@ -160,6 +160,8 @@ boot_stack_end:
 	/* hv_main's own stack: sensitive, since guest images pass through it. */
 	.section .bss
 	.balign 4096
+	.globl boot_stack_bottom
+boot_stack_bottom:
 	.skip 32768
 boot_stack_top:
 

@@ -203,7 +203,7 @@ void hostmap_free_init(void)
 		uint64_t va = (uint64_t)windows[i].start, len = (uint64_t)windows[i].end - va;
 
 		ptable_unmap(&host, va, len);
-		tlb_flush_all();
+		hostmap_vflush();
 		buddy_add(image_hpa(windows[i].start), image_hpa(windows[i].end));
 	}
 }
@@ -244,7 +244,10 @@ void hostmap_vunmap(void *hva, size_t nr_pages)
 
 void hostmap_vflush(void)
 {
+	uint64_t removed = READ_ONCE(host.nr_removed);
+
 	tlb_flush_all();
+	ptable_note_flush(&host, removed);
 }
 
 hpa_t hostmap_vlookup(const void *hva)

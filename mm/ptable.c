@@ -219,6 +219,21 @@ static uint64_t *find_lowest(const struct ptable *pt, uint64_t va, unsigned int 
 	}
 }
 
+static void count_removed(struct ptable *pt)
+{
+	__atomic_fetch_add(&pt->nr_removed, 1, __ATOMIC_RELAXED);
+}
+
+void ptable_note_flush(struct ptable *pt, uint64_t removed)
+{
+	uint64_t old = READ_ONCE(pt->nr_flushed);
+
+	/* Another CPU's flush may have been later than ours, and noted before. */
+	while (old < removed && !__atomic_compare_exchange_n(&pt->nr_flushed, &old, removed, false,
+							     __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+		;
+}
+
 void ptable_unmap(struct ptable *pt, uint64_t va, uint64_t len)
 {
 	uint64_t done = 0;
@@ -231,6 +246,7 @@ void ptable_unmap(struct ptable *pt, uint64_t va, uint64_t len)
 		if (entry_present(pt, *entry)) {
 			ASSERT(IS_ALIGNED(va + done, size) && len - done >= size);
 			WRITE_ONCE(*entry, PTE_ABSENT);
+			count_removed(pt);
 		}
 		done = ALIGN_DOWN(va + done, size) + size - va;
 	}
@@ -251,6 +267,7 @@ static int split_leaf(struct ptable *pt, uint64_t *entry, unsigned int level)
 		table[i] = (frame.v + i * step) | flags;
 	/* Absent in between: a TLB never holds both sizes of one address. */
 	WRITE_ONCE(*entry, PTE_ABSENT);
+	count_removed(pt);
 	WRITE_ONCE(*entry, hpa.v | pt->format->table);
 	return 0;
 }
@@ -366,27 +383,12 @@ bool ptable_for_each(const struct ptable *pt, uint64_t va, uint64_t len, pt_visi
 	return visit_table(&v, pt->root, PT_LEVELS - 1, 0, PTE_W);
 }
 
-static bool visit_tables(const struct ptable *pt, hpa_t hpa, unsigned int level, uint64_t base,
-			 pt_visit_table_t fn, void *arg)
+hpa_t ptable_table(const struct ptable *pt, uint64_t va, unsigned int level)
 {
-	const uint64_t *table = table_hva(pt, hpa);
+	const uint64_t *entry = find_entry(pt, va, level);
 
-	if (!fn(hpa, level, canonical(base), arg))
-		return false;
-	for (unsigned int i = 0; level > 0 && i < ENTRIES; i++) {
-		uint64_t entry = READ_ONCE(table[i]);
-
-		if (entry_present(pt, entry) && !entry_is_leaf(pt, entry, level) &&
-		    !visit_tables(pt, entry_hpa(entry, 0), level - 1,
-				  base + i * pt_level_size(level), fn, arg))
-			return false;
-	}
-	return true;
-}
-
-bool ptable_for_each_table(const struct ptable *pt, pt_visit_table_t fn, void *arg)
-{
-	return visit_tables(pt, pt->root, PT_LEVELS - 1, 0, fn, arg);
+	ASSERT(entry);
+	return hva_to_hpa(entry - entry_index(va, level));
 }
 
 void ptable_share(struct ptable *dst, uint64_t dst_va, const struct ptable *src, uint64_t src_va,
@@ -404,4 +406,5 @@ void ptable_unshare(struct ptable *dst, uint64_t va, unsigned int level)
 
 	ASSERT(entry && entry_present(dst, *entry));
 	WRITE_ONCE(*entry, PTE_ABSENT);
+	count_removed(dst);
 }

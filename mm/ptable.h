@@ -19,6 +19,8 @@ struct ptable {
 	enum mem_class class;	 /* of the table pages themselves */
 	struct mem_owner *owner; /* LOCAL tables only */
 	uint64_t nr_tables;	 /* made by this ptable, root included */
+	uint64_t nr_removed;	 /* translations taken out or replaced, ever */
+	uint64_t nr_flushed;	 /* of them, those that no CPU uses any more: ptable_note_flush() */
 };
 
 #define PT_LEVELS 4
@@ -75,6 +77,13 @@ __must_check int ptable_unmap_exact(struct ptable *pt, uint64_t va, uint64_t len
  */
 __must_check int ptable_split(struct ptable *pt, uint64_t va, unsigned int to_level);
 
+/*
+ * To be called by whoever flushes after an unmapping: no CPU uses what had been taken out when
+ * nr_removed read @removed, which was before the flush. The audit compares the two counters, so a
+ * flush that was forgotten shows although no table tells of it.
+ */
+void ptable_note_flush(struct ptable *pt, uint64_t removed);
+
 /* One translation. */
 struct pt_walk {
 	bool present;
@@ -99,12 +108,8 @@ typedef bool (*pt_visit_t)(const struct pt_leaf *leaf, void *arg);
 bool ptable_for_each(const struct ptable *pt, uint64_t va, uint64_t len, pt_visit_t visit,
 		     void *arg);
 
-/*
- * Calls @visit for every page that is a table of @pt, what it shares included; stops when it
- * returns false, and then returns false. @level is that of the table's entries, @va where they begin.
- */
-typedef bool (*pt_visit_table_t)(hpa_t table, unsigned int level, uint64_t va, void *arg);
-bool ptable_for_each_table(const struct ptable *pt, pt_visit_table_t visit, void *arg);
+/* The table that has the entry of @level for @va; there is one, since ptable_walk() came that far. */
+hpa_t ptable_table(const struct ptable *pt, uint64_t va, unsigned int level);
 
 /*
  * Makes @dst's entry of @level for @dst_va the same as @src's for @src_va, so that everything below is

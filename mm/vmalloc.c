@@ -342,6 +342,23 @@ bool vmalloc_area_of(const void *hva, void **start, size_t *len)
 	return area;
 }
 
+hpa_t vmalloc_frame(uint64_t hva)
+{
+	struct vm_range *range = range_around(hva);
+	hpa_t frame = HPA_NONE;
+	struct vm_area *area;
+	uint64_t flags;
+
+	if (!range)
+		return frame;
+	flags = spin_lock(&vm_lock);
+	area = vm_tree_at_or_below(range->tree, hva);
+	if (area && hva < vm_area_end(area))
+		frame = area->frames[(hva - area->start) / PAGE_SIZE];
+	spin_unlock(&vm_lock, flags);
+	return frame;
+}
+
 void vmalloc_get_stats(enum mem_class class, const struct mem_owner *owner,
 		       struct vmalloc_stats *out)
 {

@@ -45,6 +45,12 @@ void vmalloc_owner_end(struct mem_owner *owner);
  */
 bool vmalloc_area_of(const void *hva, void **start, size_t *len);
 
+/*
+ * The frame that belongs at @hva, any address, by the books of its area and not by any table; areas that
+ * are kept aside or being unmapped count. HPA_NONE if there is none.
+ */
+hpa_t vmalloc_frame(uint64_t hva);
+
 struct vmalloc_stats {
 	uint64_t areas, pages;		 /* in use; descriptors and guard pages do not count */
 	uint64_t lazy_areas, lazy_pages; /* freed and kept aside */

@@ -6,6 +6,7 @@
 #include "unittests/fake/machine.h"
 #include "unittests/fake/mmu.h"
 #include "arch/insn.h"
+#include "asi/audit.h"
 #include "asi/internal.h"
 #include "mm/memmap.h"
 
@@ -37,6 +38,15 @@ static inline bool maps_local(const struct asi *asi, const void *hva)
 	struct pt_walk w = ptable_walk(&asi->pt, LOCALMAP_BASE + hva_to_hpa(hva).v);
 
 	return w.present && w.hpa.v == hva_to_hpa(hva).v;
+}
+
+/* What a test has unmapped by hand counts as flushed. */
+static inline void note_flushes(void)
+{
+	ptable_note_flush(hostmap_ptable(), hostmap_ptable()->nr_removed);
+	ptable_note_flush(&asi_global, asi_global.nr_removed);
+	for (unsigned int i = 0; i < VMS; i++)
+		ptable_note_flush(&vms[i]->pt, vms[i]->pt.nr_removed);
 }
 
 static inline uint64_t violations(void)

@@ -423,6 +423,7 @@ static void test_shared_regions(void **state)
 			assert_int_equal(ptable_walk(&vms[vm]->pt, va).present,
 					 i < ARRAY_SIZE(shared) || vm == local);
 		ptable_unmap(hostmap_ptable(), va, PAGE_SIZE);
+		note_flushes();
 		for (unsigned int vm = 0; vm < VMS; vm++)
 			assert_false(ptable_walk(&vms[vm]->pt, va).present);
 	}

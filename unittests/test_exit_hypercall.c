@@ -8,6 +8,7 @@
 #include <cmocka.h>
 #include "arch/regs.h"
 #include "arch/vmx.h"
+#include "asi/audit.h"
 #include "unittests/fake/vmx.h"
 #include "vmm/abi.h"
 #include "vmm/exit.h"
@@ -19,18 +20,18 @@
 
 static struct vcpu_stats stats;
 static struct asi domain;
-static unsigned int nr_asi_exit, nr_audit;
+static unsigned int nr_asi_exit, nr_steps;
 
 void asi_exit(void)
 {
 	nr_asi_exit++;
 }
 
-void asi_audit(struct asi_audit *out)
+bool asi_audit_step(struct asi_audit_walk *walk)
 {
 	assert_int_equal(nr_asi_exit, 1); /* it may not find out by a fault */
-	nr_audit++;
-	*out = (struct asi_audit){ .violations = 3 };
+	walk->sum.violations++;
+	return ++nr_steps == 3;
 }
 
 static int reset(void **state)
@@ -42,7 +43,7 @@ static int reset(void **state)
 	V->asi = &domain;
 	V->events.due = 1000;
 	fake_tsc = 50000;
-	nr_asi_exit = nr_audit = 0;
+	nr_asi_exit = nr_steps = 0;
 	return 0;
 }
 
@@ -205,7 +206,7 @@ static void test_audit(void **state)
 {
 	(void)state;
 	assert_int_equal(call(HC_AUDIT, 0, 0), 3);
-	assert_int_equal(nr_audit, 1);
+	assert_int_equal(nr_steps, 3);
 }
 
 static void test_unknown(void **state)
@@ -233,7 +234,7 @@ static void test_user_mode(void **state)
 			assert_false(V->events.nmi);
 			assert_int_equal(V->events.irq[0], 0);
 			assert_int_equal(vmcs_read(VMCS_PROC_CTLS), PROC_HLT_EXIT);
-			assert_int_equal(nr_audit, 0);
+			assert_int_equal(nr_steps, 0);
 		}
 }
 

@@ -20,19 +20,27 @@ static void test_hypervisor_words(void **state)
 		const char *line;
 		bool asi, strict, pcid, selftest, audit;
 		const char *console;
+		uint64_t audit_ms;
+		bool secrets;
 	} cases[] = {
-		{ "", true, false, true, false, true, "" },
-		{ "asi=off", false, false, true, false, true, "" },
-		{ "asi=strict", true, true, true, false, true, "" },
-		{ "asi=strict asi=on", true, false, true, false, true, "" },
-		{ "pcid=off", true, false, false, false, true, "" },
-		{ "selftest=on", true, false, true, true, true, "" },
-		{ "torture=on", true, false, true, false, true, "" },
-		{ "audit=off", true, false, true, false, false, "" },
-		{ "asi=off asi=on", true, false, true, false, true, "" },
+		{ "", true, false, true, false, true, "", 0, false },
+		{ "asi=off", false, false, true, false, true, "", 0, false },
+		{ "asi=strict", true, true, true, false, true, "", 0, false },
+		{ "asi=strict asi=on", true, false, true, false, true, "", 0, false },
+		{ "pcid=off", true, false, false, false, true, "", 0, false },
+		{ "selftest=on", true, false, true, true, true, "", 0, false },
+		{ "torture=on", true, false, true, false, true, "", 0, false },
+		{ "audit=off", true, false, true, false, false, "", 0, false },
+		{ "secrets=on", true, false, true, false, true, "", 0, true },
+		{ "audit=10", true, false, true, false, true, "", 10, false },
+		{ "audit=off audit=0x20", true, false, true, false, true, "", 32, false },
+		{ "audit=5 audit=on", true, false, true, false, true, "", 0, false },
+		{ "audit=5 audit=off", true, false, true, false, false, "", 0, false },
+		{ "asi=off asi=on", true, false, true, false, true, "", 0, false },
 		{ "/boot/vestibule.elf console=com2 selftest=on", true, false, true, true, true,
-		  "com2" },
-		{ " \t console=0x2f8  audit=off ", true, false, true, false, false, "0x2f8" },
+		  "com2", 0, false },
+		{ " \t console=0x2f8  audit=off ", true, false, true, false, false, "0x2f8", 0,
+		  false },
 	};
 	struct options o;
 
@@ -46,6 +54,8 @@ static void test_hypervisor_words(void **state)
 		assert_int_equal(o.selftest, cases[i].selftest);
 		assert_int_equal(o.audit, cases[i].audit);
 		assert_int_equal(o.torture, strstr(cases[i].line, "torture=on") != NULL);
+		assert_int_equal(o.audit_ms, cases[i].audit_ms);
+		assert_int_equal(o.secrets, cases[i].secrets);
 		assert_true(parse_is(o.console, cases[i].console));
 	}
 }
@@ -86,7 +96,9 @@ static void test_hypervisor_problems(void **state)
 		{ "asi", "unknown option \"asi\" ignored" },
 		{ "asi=maybe", "option \"asi=maybe\" ignored: on, off and strict are known" },
 		{ "pcid=1", "option \"pcid=1\" ignored: on and off are known" },
-		{ "audit=", "option \"audit=\" ignored: on and off are known" },
+		{ "audit=", "option \"audit=\" ignored: on, off and milliseconds are known" },
+		{ "audit=0", "option \"audit=0\" ignored: on, off and milliseconds are known" },
+		{ "audit=-1", "option \"audit=-1\" ignored: on, off and milliseconds are known" },
 		{ "not/first", "unknown option \"not/first\" ignored" },
 	};
 	struct options o;

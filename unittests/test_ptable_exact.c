@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ptable_unmap_exact() and ptable_for_each_table(), in both formats: exactly the pages asked for go,
+ * ptable_unmap_exact() and ptable_table(), in both formats: exactly the pages asked for go,
  * whatever leaves they lie in, and without memory none. A table of cases, each allocation failing
  * in turn, and a random walk against one record per page.
  */
@@ -144,57 +144,73 @@ static void test_misuse(void **state)
 	finish();
 }
 
-struct tables_seen {
-	uint64_t nr, stop_after, by_level[PT_LEVELS];
-	hpa_t table[16];
-};
-
-static bool see_table(hpa_t table, unsigned int level, uint64_t va, void *arg)
-{
-	struct tables_seen *s = arg;
-
-	assert_true(level < PT_LEVELS && s->nr < ARRAY_SIZE(s->table));
-	assert_true(IS_ALIGNED(va, pt_level_size(level) * 512));
-	for (uint64_t i = 0; i < s->nr; i++)
-		assert_int_not_equal(s->table[i].v, table.v);
-	s->table[s->nr++] = table;
-	s->by_level[level]++;
-	return s->nr != s->stop_after;
-}
-
-/* Every table once, by its level, those that are shared too; leaves and absent entries are none. */
-static void test_for_each_table(void **state)
+/* The table of each level on the way to an address, the same by every way; none below a leaf. */
+static void test_table(void **state)
 {
 	(void)state;
 	for (unsigned int k = 0; k < ARRAY_SIZE(table_kinds); k++) {
 		const struct table_kind *kind = &table_kinds[k];
 		uint64_t va = kind->base;
-		struct tables_seen s = { 0 };
 		struct ptable sharer;
 
 		start(kind);
 		map(va, 0, P, 0, PROT_RW);
 		map(va + M2, 0, M2, 1, PROT_RW);
 		map(va + G1, 0, G1, 2, PROT_RW);
-		map(va + 2 * G1 + M2, 0, P, 0, PROT_RW);
-		assert_true(ptable_for_each_table(&pt, see_table, &s));
-		assert_int_equal(s.nr, pt.nr_tables);
-		assert_int_equal(s.table[0].v, pt.root.v);
-		assert_true(s.by_level[0] == 2 && s.by_level[1] == 2 && s.by_level[2] == 1);
-		s = (struct tables_seen){ .stop_after = 3 };
-		assert_false(ptable_for_each_table(&pt, see_table, &s));
-		assert_int_equal(s.nr, 3);
+		assert_int_equal(ptable_table(&pt, va, 3).v, pt.root.v);
+		assert_int_equal(ptable_table(&pt, va + 511 * G1, 3).v, pt.root.v);
+		for (unsigned int level = 0; level < 3; level++) {
+			const uint64_t *table = kind_table(kind, ptable_table(&pt, va, level + 1));
+			uint64_t next = ptable_table(&pt, va, level).v;
+
+			assert_int_equal(next % P, 0);
+			assert_int_equal(table[va >> (PAGE_SHIFT + 9 * (level + 1)) & 511] &
+						 PTE_ADDR_MASK,
+					 next);
+			/* Its last address too. */
+			va += pt_level_size(level + 1) - 1;
+			assert_int_equal(ptable_table(&pt, va, level).v, next);
+			va = kind->base;
+		}
 
 		assert_int_equal(ptable_init(&sharer, kind->format, kind->class, kind_owner(kind)),
 				 0);
 		ptable_share(&sharer, va, &pt, va, 3);
-		s = (struct tables_seen){ 0 };
-		assert_true(ptable_for_each_table(&sharer, see_table, &s));
-		assert_int_equal(s.nr, pt.nr_tables); /* another root, all else the same */
+		assert_int_equal(ptable_table(&sharer, va, 3).v, sharer.root.v);
+		for (unsigned int level = 0; level < 3; level++)
+			assert_int_equal(ptable_table(&sharer, va, level).v,
+					 ptable_table(&pt, va, level).v);
 		ptable_unshare(&sharer, va, 3);
+		assert_int_equal(sharer.nr_removed, 1);
 		ptable_destroy(&sharer);
 		finish();
 	}
+}
+
+/* Each translation that goes is counted, whoever takes it out; a flush settles what was before it. */
+static void test_flush_account(void **state)
+{
+	const struct table_kind *kind = &table_kinds[0];
+	uint64_t va = kind->base, removed;
+
+	(void)state;
+	start(kind);
+	map(va, 0, 2 * M2, 1, PROT_RW);
+	assert_true(pt.nr_removed == 0 && pt.nr_flushed == 0);
+	ptable_unmap(&pt, va, M2);
+	ptable_unmap(&pt, va, M2); /* absent already */
+	assert_int_equal(pt.nr_removed, 1);
+	removed = pt.nr_removed;
+	assert_int_equal(ptable_split(&pt, va + M2, 0), 0);
+	assert_int_equal(pt.nr_removed, 2);
+	ptable_unmap(&pt, va + M2, 3 * P);
+	assert_int_equal(pt.nr_removed, 5);
+	ptable_note_flush(&pt, removed);
+	assert_int_equal(pt.nr_flushed, 1);
+	ptable_note_flush(&pt, pt.nr_removed);
+	ptable_note_flush(&pt, removed); /* an older flush that is told of later */
+	assert_int_equal(pt.nr_flushed, 5);
+	finish();
 }
 
 #define NR_PAGES (1UL << 19) /* 2 GiB */
@@ -259,9 +275,10 @@ static void test_random_walk(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_holes),	       cmocka_unit_test(test_no_memory),
-		cmocka_unit_test(test_many_leaves),    cmocka_unit_test(test_misuse),
-		cmocka_unit_test(test_for_each_table), cmocka_unit_test(test_random_walk),
+		cmocka_unit_test(test_holes),	    cmocka_unit_test(test_no_memory),
+		cmocka_unit_test(test_many_leaves), cmocka_unit_test(test_misuse),
+		cmocka_unit_test(test_table),	    cmocka_unit_test(test_flush_account),
+		cmocka_unit_test(test_random_walk),
 	};
 
 	seed_start(0xe8ac7);

@@ -131,10 +131,20 @@ UNIT_TESTS += asi_crossing
 test_asi_crossing_SRCS := asi/crossing.c asi/describe.c lib/fmt.c mm/memmap.c $(test_buddy_SRCS)
 
 UNIT_TESTS += asi_map
-test_asi_map_SRCS := asi/audit.c asi/switch.c lib/log.c lib/fmt.c $(test_asi_switch_SRCS)
+test_asi_map_SRCS := asi/audit.c asi/audit_rules.c asi/surface.c asi/switch.c mm/vmarea.c mm/vmalloc.c \
+	unittests/host/hostmap_tables.c lib/log.c lib/fmt.c $(test_asi_switch_SRCS)
 
 UNIT_TESTS += asi_audit
 test_asi_audit_SRCS := $(test_asi_map_SRCS)
+
+UNIT_TESTS += asi_audit_books
+test_asi_audit_books_SRCS := $(test_asi_map_SRCS)
+
+UNIT_TESTS += audit_timer
+test_audit_timer_SRCS := vmm/audit.c lib/log.c lib/fmt.c unittests/fake/cpu.c
+
+UNIT_TESTS += secrets_search
+test_secrets_search_SRCS := asi/secrets_search.c
 
 UNIT_TESTS += slab_cpus
 test_slab_cpus_SRCS := $(test_slab_SRCS)
@@ -185,7 +195,7 @@ thread_mm_SRCS := $(BUDDY_SRCS) mm/slab.c mm/slab_run.c mm/vmarea.c mm/vmalloc.c
 	unittests/host/pageblock.c unittests/host/hostmap.c
 
 # One at a time, with the real restricted tables, under libFuzzer (make fuzz) and in test_walk_mm:
-fuzz_mm_SRCS := mm/vmarea.c mm/vmalloc.c unittests/host/hostmap_tables.c $(test_asi_map_SRCS)
+fuzz_mm_SRCS := $(test_asi_map_SRCS)
 
 # What they cost, beside other allocators (make bench-mm):
 bench_mm_SRCS := $(BUDDY_SRCS) mm/slab.c mm/slab_run.c mm/vmarea.c mm/vmalloc.c mm/memmap.c mm/ptable.c asi/crossing.c asi/domain.c asi/map.c asi/switch.c asi/mitigate.c \

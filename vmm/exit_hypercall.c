@@ -3,6 +3,7 @@
 #include "arch/insn.h"
 #include "arch/regs.h"
 #include "arch/vmx.h"
+#include "asi/audit.h"
 #include "lib/bitops.h"
 #include "vmm/abi.h"
 #include "vmm/exit.h"
@@ -50,14 +51,18 @@ static int64_t pend_irq(struct vcpu *v, uint64_t vector)
 	return 0;
 }
 
-/* The audit reads every domain's tables: leave on purpose rather than by a fault. */
+/*
+ * The audit reads every domain's tables: leave on purpose rather than by a fault. It is long, so what
+ * is pending for us comes in between its steps.
+ */
 static int64_t audit(void)
 {
-	struct asi_audit result;
+	struct asi_audit_walk walk = { 0 };
 
 	asi_exit();
-	asi_audit(&result);
-	return (int64_t)result.violations;
+	while (!asi_audit_step(&walk))
+		irq_window();
+	return (int64_t)walk.sum.violations;
 }
 
 static int64_t hypercall(struct vcpu *v, uint32_t number, uint64_t arg1, uint64_t arg2)

@@ -9,6 +9,7 @@
 #include "asi/asi.h"
 #include "lib/assert.h"
 #include "lib/bitops.h"
+#include "vmm/audit.h"
 #include "vmm/report.h"
 #include "vmm/vcpu.h"
 #include "vmm/vm.h"
@@ -45,10 +46,11 @@ bool vcpu_ready(struct vcpu *v)
 	return true;
 }
 
-void vm_run_all(struct vm **vms, unsigned int nr)
+uint64_t vm_run_all(struct vm **vms, unsigned int nr, uint64_t audit_ms)
 {
 	uint64_t flags = irq_save(), khz = tsc_khz();
 	struct vm *live[VMS_MAX];
+	struct audit_timer audit;
 
 	ASSERT(nr <= VMS_MAX);
 	for (unsigned int i = 0; i < nr; i++) {
@@ -57,12 +59,16 @@ void vm_run_all(struct vm **vms, unsigned int nr)
 		if (__builtin_mul_overflow(live[i]->options.limit_ms, khz, &live[i]->limit))
 			live[i]->limit = 0;
 	}
+	audit_timer_start(&audit, audit_ms);
 	while (nr) {
 		for (unsigned int i = 0; i < nr;) {
 			struct vcpu *v = live[i]->vcpu;
 
-			if (vcpu_ready(v))
-				vcpu_run(v, nr == 1);
+			audit_turn(&audit);
+			if (audit_violations(&audit)) /* isolation is broken: nobody goes on */
+				vm_stop(live[i], VERDICT_STOPPED, "audit", 0);
+			else if (vcpu_ready(v))
+				vcpu_run(v, nr == 1 && !audit_ms);
 			if (v->state != VCPU_STOPPED) {
 				i++;
 				continue;
@@ -71,5 +77,8 @@ void vm_run_all(struct vm **vms, unsigned int nr)
 			live[i] = live[--nr];
 		}
 	}
+	asi_exit();
+	audit_timer_report(&audit);
 	irq_restore(flags);
+	return audit_violations(&audit);
 }

@@ -17,8 +17,6 @@
 #include "vmm/vm.h"
 #include "vmm/vmcs.h"
 
-#define STACK_SIZE KiB(16)
-
 _Static_assert(offsetof(struct vcpu, regs) == VCPU_REG(0), "arch/vmx_run.h");
 _Static_assert(offsetof(struct vcpu, cr2) == VCPU_CR2, "arch/vmx_run.h");
 _Static_assert(offsetof(struct vcpu, host_rsp) == VCPU_HOST_RSP, "arch/vmx_run.h");
@@ -99,10 +97,10 @@ static int alloc_parts(struct vcpu *v, struct mem_owner *owner)
 {
 	uint32_t revision = vmx_revision();
 	void *vmcs = alloc_cpu_page(&v->vmcs), *bitmap = alloc_cpu_page(&v->msr_bitmap);
-	char *stack = vmalloc(STACK_SIZE, LOCAL, owner);
+	char *stack = vmalloc(VCPU_STACK_SIZE, LOCAL, owner);
 
 	if (stack)
-		stack_init(&v->stack, stack + STACK_SIZE);
+		stack_init(&v->stack, stack + VCPU_STACK_SIZE);
 	v->stats = vmalloc(sizeof(*v->stats), LOCAL, owner);
 	v->xsave_area = page_zalloc(order_of(fpu_area_size()), LOCAL, owner);
 	if (!vmcs || !bitmap || !stack || !v->stats || !v->xsave_area)
@@ -151,7 +149,7 @@ static void check_critical(const struct vcpu *v)
 		size_t len;
 	} parts[] = {
 		{ "the vCPU", v, sizeof(*v) },
-		{ "its stack", (char *)v->stack.top - STACK_SIZE, STACK_SIZE },
+		{ "its stack", (char *)v->stack.top - VCPU_STACK_SIZE, VCPU_STACK_SIZE },
 		{ "its statistics", v->stats, sizeof(*v->stats) },
 		{ "its domain", v->asi, sizeof(*v->asi) },
 		{ "the IDT", (void *)idt_base(), IDT_SIZE },
@@ -218,7 +216,7 @@ void vcpu_destroy(struct vcpu *v)
 	if (v->msr_bitmap.v != HPA_NONE.v)
 		page_free(hpa_to_direct(v->msr_bitmap), 0);
 	if (v->stack.top)
-		vfree((char *)v->stack.top - STACK_SIZE);
+		vfree((char *)v->stack.top - VCPU_STACK_SIZE);
 	if (v->xsave_area)
 		page_free(v->xsave_area, order_of(fpu_area_size()));
 	vfree(v->stats);

@@ -21,6 +21,8 @@ enum vcpu_state {
 	VCPU_STOPPED, /* for good; vm->verdict says why */
 };
 
+#define VCPU_STACK_SIZE 0x4000 /* below stack_top */
+
 struct vm;
 struct vcpu_stats;
 

@@ -67,6 +67,10 @@ void vm_destroy(struct vm *vm);
  */
 void vm_stop(struct vm *vm, enum verdict verdict, const char *reason, uint32_t code);
 
-/* Runs all VMs, at most VMS_MAX, in turns on this CPU until each has stopped; reports each then. */
+/*
+ * Runs all VMs, at most VMS_MAX, in turns on this CPU until each has stopped; reports each then. Every
+ * @audit_ms (0: never) an audit begins, a step between two turns; if it finds anything, all VMs are
+ * stopped. Returns what it found.
+ */
 #define VMS_MAX 64
-void vm_run_all(struct vm **vms, unsigned int nr); /* schedule.c */
+uint64_t vm_run_all(struct vm **vms, unsigned int nr, uint64_t audit_ms); /* schedule.c */

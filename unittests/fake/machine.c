@@ -40,6 +40,7 @@ static const uint64_t slots[] = { PAGE_ARRAY_BASE,     VMALLOC_SENSITIVE_BASE,
 static struct ptable host;
 struct mem_owner fake_owners[FAKE_OWNERS];
 unsigned int fake_console_lines;
+uint64_t fake_tsc;
 uint32_t trap_depth;
 
 const struct image_window *hostmap_window(unsigned int i)

@@ -22,6 +22,7 @@ void hostmap_vunmap(void *hva, size_t nr_pages)
 void hostmap_vflush(void)
 {
 	tlb_flush_all();
+	ptable_note_flush(hostmap_ptable(), hostmap_ptable()->nr_removed);
 }
 
 hpa_t hostmap_vlookup(const void *hva)

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The audit's times. Interrupts are off while guests take turns, so between two turns one step is made
+ * and no more; what it costs is in the record.
+ */
+#include "vmm/audit.h"
+#include "arch/insn.h"
+#include "arch/tsc.h"
+#include "asi/asi.h"
+#include "lib/bitops.h"
+#include "lib/log.h"
+
+static void record(const char *when, uint64_t walks, const struct asi_audit *a)
+{
+	log_info("@audit {\"when\":\"%s\",\"walks\":%lu,\"domains\":%lu,\"leaves\":%lu,"
+		 "\"bytes\":%lu,\"tables\":%lu,\"violations\":%lu,\"steps\":%lu,\"ticks\":%lu,"
+		 "\"longest\":%lu}",
+		 when, walks, a->domains, a->leaves, a->bytes, a->tables, a->violations, a->steps,
+		 a->ticks, a->longest);
+}
+
+uint64_t audit_report(const char *when)
+{
+	struct asi_audit a;
+
+	asi_audit(&a);
+	record(when, 1, &a);
+	return a.violations;
+}
+
+void audit_timer_start(struct audit_timer *t, uint64_t period_ms)
+{
+	*t = (struct audit_timer){ 0 };
+	/* A period beyond what the TSC counts never comes round. */
+	if (__builtin_mul_overflow(period_ms, tsc_khz(), &t->period))
+		t->period = 0;
+	t->next = rdtsc();
+}
+
+/* Adds a walk that has ended, or been given up, to the sum. */
+static void add_walk(struct audit_timer *t)
+{
+	const struct asi_audit *w = &t->walk.sum;
+	struct asi_audit sum = *w;
+
+	sum.violations += t->sum.violations;
+	sum.steps += t->sum.steps;
+	sum.ticks += t->sum.ticks;
+	sum.longest = MAX(w->longest, t->sum.longest);
+	t->sum = sum;
+	t->walks++;
+	t->walking = false;
+	t->walk = (struct asi_audit_walk){ 0 };
+}
+
+void audit_turn(struct audit_timer *t)
+{
+	uint64_t now = rdtsc();
+
+	if (!t->period || (!t->walking && now < t->next))
+		return;
+	if (!t->walking) {
+		t->walking = true;
+		t->next = now + t->period;
+	}
+	if (asi_audit_step(&t->walk))
+		add_walk(t);
+}
+
+uint64_t audit_violations(const struct audit_timer *t)
+{
+	return t->sum.violations + t->walk.sum.violations;
+}
+
+void audit_timer_report(const struct audit_timer *t)
+{
+	struct audit_timer all = *t;
+
+	if (all.walking)
+		add_walk(&all);
+	if (all.walks)
+		record("run", all.walks, &all.sum);
+}

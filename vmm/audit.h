@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/* When the audit runs: whole, before and after the guests, and in steps between their turns. */
+#pragma once
+#include "asi/audit.h"
+
+/* Audits now and writes the @audit record; @when is its field. Returns the violations. Unrestricted. */
+uint64_t audit_report(const char *when);
+
+/* Of one CPU, on its stack, so that to look at it costs no crossing. */
+struct audit_timer {
+	uint64_t period, next; /* TSC ticks; period 0: never */
+	uint64_t walks;	       /* ended */
+	bool walking;
+	struct asi_audit sum; /* of them; domains, leaves, bytes and tables of the last */
+	struct asi_audit_walk walk;
+};
+
+/* A walk begins every @period_ms from now on, as far as there are turns; 0: none does. */
+void audit_timer_start(struct audit_timer *t, uint64_t period_ms);
+/* Between two turns: the next step if one is due; it leaves the restricted space. */
+void audit_turn(struct audit_timer *t);
+/* Violations so far, those of the walk under way included. */
+uint64_t audit_violations(const struct audit_timer *t);
+/* Writes the @audit record of all walks since the start, if there were any. */
+void audit_timer_report(const struct audit_timer *t);
