@@ -17,7 +17,7 @@ SRCS := \
 	mm/memmap.c mm/ptable.c mm/hostmap.c mm/metadata.c \
 	mm/buddy.c mm/pageblock.c mm/pagecache.c mm/quarantine.c mm/pagealloc.c \
 	mm/slab.c mm/slab_run.c mm/kmalloc.c mm/vmarea.c mm/vmalloc.c mm/percpu.c \
-	asi/domain.c asi/map.c asi/switch.c asi/fault.c asi/audit.c \
+	asi/domain.c asi/map.c asi/switch.c asi/window.c asi/fault.c asi/audit.c \
 	drivers/uart16550.c drivers/console.c drivers/exitdev.c drivers/acpi.c \
 	vmm/vmoptions.c vmm/multiboot.c vmm/image_place.c vmm/mbi.c vmm/loader.c vmm/guestwalk.c vmm/guestmem.c vmm/ept.c \
 	vmm/vmcs.c vmm/vm.c vmm/vcpu.c vmm/vcpu_regs.c vmm/run.c vmm/schedule.c vmm/inject.c vmm/decode.c \

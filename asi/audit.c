@@ -75,6 +75,8 @@ static const char *region_rule(struct walk_state *s, const struct pt_leaf *leaf)
 		sum->vmalloc += leaf->size;
 		return blocks_are(leaf, GLOBAL, NULL) ? NULL : "a vmalloc page that is not GLOBAL";
 	}
+	if (in_region(leaf, WINDOW_BASE(owner->id), WINDOW_SIZE))
+		return "an access window that was left open";
 	if (in_region(leaf, VMALLOC_LOCAL_BASE + owner->id * VMALLOC_LOCAL_SIZE,
 		      VMALLOC_LOCAL_SIZE)) {
 		sum->vmalloc += leaf->size;
@@ -153,8 +155,17 @@ static bool check_leaf(const struct pt_leaf *leaf, void *arg)
 }
 
 /*
- * Of one page that is a table: decision 0002 exempts EPT tables alone. Boot's tables lie in blocks that
- * the buddy has not got whole, and so can never change class: SENSITIVE too.
+ * Decision 9701 exempts the table of an access window: its owner's space writes it, and finds in it
+ * nothing but frames of the owner's own memory.
+ */
+static bool is_window(const struct pageblock *b, unsigned int level, uint64_t va)
+{
+	return level == 0 && b->class == LOCAL && b->owner && va == WINDOW_BASE(b->owner->id);
+}
+
+/*
+ * Of one page that is a table: SENSITIVE (EPT tables are not met here). Boot's tables lie in blocks that
+ * the buddy has not got whole, and so can never change class.
  */
 static bool check_table(hpa_t table, unsigned int level, uint64_t va, void *arg)
 {
@@ -162,7 +173,7 @@ static bool check_table(hpa_t table, unsigned int level, uint64_t va, void *arg)
 	const struct pageblock *b = pfn_to_pageblock(hpa_to_pfn(table));
 
 	audit->tables++;
-	if (memmap_is_ram(table.v, PAGE_SIZE) && b->class == SENSITIVE)
+	if (memmap_is_ram(table.v, PAGE_SIZE) && (b->class == SENSITIVE || is_window(b, level, va)))
 		return true;
 	if (audit->violations++ < REPORTS_MAX)
 		log_error("audit: the table of level %u for 0x%lx, at 0x%lx, is not SENSITIVE",

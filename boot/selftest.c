@@ -9,7 +9,7 @@
 #include "arch/percpu.h"
 #include "arch/regs.h"
 #include "arch/trap.h"
-#include "asi/asi.h"
+#include "asi/window.h"
 #include "lib/log.h"
 #include "mm/buddy.h"
 #include "mm/hostmap.h"
@@ -226,6 +226,52 @@ static bool test_no_crossing(void)
 	return true;
 }
 
+static uint64_t read_through(const struct window *w, const uint64_t *page)
+{
+	struct window_page p = window_open(w, hva_to_hpa(page));
+	uint64_t word = read_word(p.hva);
+
+	window_close(w, p);
+	return word;
+}
+
+/* Sensitive pages one after the other through one address: no crossing, and never what was there before. */
+static bool test_window(void)
+{
+	uint64_t *a = page_alloc(0, SENSITIVE, NULL), *b = page_alloc(0, SENSITIVE, NULL);
+	uint64_t flags, before = asi_crossings(), seen[3];
+	hpa_t at = a ? hva_to_hpa(a) : HPA_NONE;
+	struct window_page p;
+	struct window w;
+	struct asi *d = domain;
+
+	CHECK(a && b && !window_create(&w, owner));
+	*a = 0xaaaa;
+	*b = 0xbbbb;
+	flags = irq_save();
+	asi_enter(d);
+	asi_relax();
+	seen[0] = read_through(&w, a);
+	seen[1] = read_through(&w, b);
+	CHECK(asi_self() == TEST_OWNER && asi_crossings() == before);
+
+	/* Left in between: the translation in the domain's PCID is not met again. */
+	p = window_open(&w, at);
+	read_word(p.hva);
+	asi_exit();
+	window_close(&w, p);
+	asi_enter(d);
+	asi_relax();
+	seen[2] = read_through(&w, b);
+	asi_exit();
+	irq_restore(flags);
+	CHECK(seen[0] == 0xaaaa && seen[1] == 0xbbbb && seen[2] == 0xbbbb);
+	window_destroy(&w);
+	page_free(a, 0);
+	page_free(b, 0);
+	return true;
+}
+
 /* Dynamic per-CPU memory: what is GLOBAL is here in every space, what is SENSITIVE costs a crossing. */
 static bool test_percpu(void)
 {
@@ -360,6 +406,7 @@ static const struct test tests[] = {
 	{ "crossing by call", test_crossing_by_call, true },
 	{ "crossing by fault", test_crossing_by_fault, true },
 	{ "no crossing", test_no_crossing, true },
+	{ "access window", test_window, true },
 	{ "per-CPU memory", test_percpu, true },
 	{ "interrupt in a critical section", test_interrupt, true },
 	{ "NMI in a critical section", test_nmi, true },

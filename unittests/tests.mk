@@ -146,6 +146,9 @@ UNIT_TESTS += vm
 test_vm_SRCS := vmm/vm.c vmm/vcpu.c vmm/ept.c vmm/inject.c vmm/loader.c vmm/multiboot.c \
 	vmm/image_place.c vmm/mbi.c mm/ptable.c lib/log.c lib/fmt.c $(test_kmalloc_SRCS)
 
+UNIT_TESTS += window
+test_window_SRCS := asi/window.c $(test_asi_map_SRCS)
+
 UNIT_TESTS += ptable_exact
 test_ptable_exact_SRCS := $(test_ptable_SRCS)
 

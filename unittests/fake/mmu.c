@@ -110,6 +110,14 @@ void tlb_flush_pcid(uint64_t pcid)
 	point();
 }
 
+void invlpg(uint64_t va)
+{
+	(void)va;
+	point();
+	note_pcid('L', pcid_of(fake_cr3));
+	point();
+}
+
 void tlb_flush_all(void)
 {
 	point();

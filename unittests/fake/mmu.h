@@ -5,9 +5,9 @@
  *
  *	F   fence                    N2  CR3 := PCID 2, translations kept
  *	I2  flush of PCID 2          W2  CR3 := PCID 2, translations dropped
- *	A   flush of everything
+ *	A   flush of everything          L2  flush of one address in PCID 2
  *
- * Bodies of arch/tlb.h, and of write_cr3() and read_cr3().
+ * Bodies of arch/tlb.h, and of write_cr3(), read_cr3() and invlpg().
  */
 #pragma once
 #include <stdbool.h>

@@ -58,3 +58,4 @@ static inline void rep_stosb(void *dst, uint8_t byte, uint64_t len)
 /* unittests/fake/mmu.c */
 void write_cr3(uint64_t v);
 uint64_t read_cr3(void);
+void invlpg(uint64_t va);
