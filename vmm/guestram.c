@@ -35,15 +35,16 @@ static void run_free(hpa_t hpa)
 
 /*
  * The largest run that can be had for the guest's RAM from block @i on, and in *@nr its blocks. As aligned
- * in the guest as it is here, so that tables can map it by leaves as large.
+ * in the guest as it is here, so that tables can map it by leaves as large. The guest's first GiB has a
+ * hole, so no leaf of 1 GiB: it leaves runs of that size, which are few, to the next.
  */
 static void *alloc_largest(const struct vm *vm, uint64_t i, uint64_t *nr)
 {
-	unsigned int order = MIN(bit_highest(vm->nr_ram - i) + PAGEBLOCK_ORDER, PAGE_ORDER_MAX);
+	unsigned int order = bit_highest(vm->nr_ram - i) + PAGEBLOCK_ORDER;
 	void *run = NULL;
 
-	if (i)
-		order = MIN(order, bit_lowest(i) + PAGEBLOCK_ORDER);
+	order = MIN(order, i ? bit_lowest(i) + PAGEBLOCK_ORDER : PAGE_ORDER_MAX - 1U);
+	order = MIN(order, PAGE_ORDER_MAX);
 	for (; !run && order >= PAGEBLOCK_ORDER; order--) {
 		*nr = 1UL << (order - PAGEBLOCK_ORDER);
 		run = run_alloc(vm, order);
