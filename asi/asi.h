@@ -206,6 +206,8 @@ uint64_t asi_crossings(void);
  * else at its next entry. The unrestricted space, which maps it still, is not concerned.
  */
 void asi_flush_local(struct asi *asi, uint64_t va, uint64_t len);
+/* The same in every domain that maps @owner's memory. */
+void asi_flush_owner(const struct mem_owner *owner, uint64_t va, uint64_t len);
 /* The same after an unmapping in what all domains share. */
 void asi_flush_global(uint64_t va, uint64_t len);
 

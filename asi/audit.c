@@ -63,7 +63,7 @@ static void check_tables(struct state *s, uint64_t va, unsigned int level)
 			continue;
 		table = ptable_table(s->pt, va, l);
 		s->sum->tables++;
-		violation(s, va, table.v, rule_table(table));
+		violation(s, va, table.v, rule_table(table, l, va));
 	}
 }
 

@@ -143,9 +143,12 @@ static const char *window_rule(const struct asi *asi, const struct pt_leaf *leaf
 static const char *vmalloc_local_rule(const struct asi *asi, const struct pt_leaf *leaf,
 				      uint64_t *work)
 {
-	const char *what = blocks_rule(asi, leaf->hpa, leaf->size, LOCAL, work);
 	uint64_t range = (leaf->va - VMALLOC_LOCAL_BASE) / VMALLOC_LOCAL_SIZE;
+	const char *what;
 
+	if (leaf->va >= WINDOW_BASE(range))
+		return "an access window that was left open";
+	what = blocks_rule(asi, leaf->hpa, leaf->size, LOCAL, work);
 	if (what)
 		return what;
 	if (pfn_to_pageblock(hpa_to_pfn(leaf->hpa))->owner->id != range)
@@ -222,13 +225,24 @@ const char *rule_subset(const struct pt_leaf *leaf)
 }
 
 /*
- * Decision 0002 exempts EPT tables alone, and no host space has those. Boot's tables lie in blocks that
- * the buddy has not got whole, and so can never change class: SENSITIVE too.
+ * Decision 0012 exempts the table of an access window: its owner's space writes it, and finds in it
+ * nothing but frames of the owner's own memory.
  */
-const char *rule_table(hpa_t table)
+static bool is_window(const struct pageblock *b, unsigned int level, uint64_t va)
 {
+	return level == 0 && b->class == LOCAL && b->owner && va == WINDOW_BASE(b->owner->id);
+}
+
+/*
+ * EPT tables (decision 0002) are in no host space. Boot's tables lie in blocks that the buddy has not got
+ * whole, and so can never change class: SENSITIVE too.
+ */
+const char *rule_table(hpa_t table, unsigned int level, uint64_t va)
+{
+	const struct pageblock *b = pfn_to_pageblock(hpa_to_pfn(table));
+
 	return memmap_is_ram(table.v, PAGE_SIZE) &&
-			       pfn_to_pageblock(hpa_to_pfn(table))->class == SENSITIVE
+			       (b->class == SENSITIVE || is_window(b, level, va))
 		       ? NULL
 		       : "a page table that is not SENSITIVE";
 }

@@ -29,7 +29,7 @@ const char *rule_region(const struct asi *asi, const struct pt_leaf *leaf, uint6
 /* As rule_region: the unrestricted space has it too, with the same frame and no right less. */
 const char *rule_subset(const struct pt_leaf *leaf);
 /* Of a page that is a table of a host space. */
-const char *rule_table(hpa_t table);
+const char *rule_table(hpa_t table, unsigned int level, uint64_t va);
 /* Of one slot of @asi's root. */
 const char *rule_slot(const struct asi *asi, unsigned int slot);
 /* Of a space's tables: what was taken out has been flushed. */

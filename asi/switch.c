@@ -267,6 +267,15 @@ void asi_flush_local(struct asi *asi, uint64_t va, uint64_t len)
 	}
 }
 
+void asi_flush_owner(const struct mem_owner *owner, uint64_t va, uint64_t len)
+{
+	struct asi *asi;
+
+	for_each_domain (asi)
+		if (asi_maps_owner(asi, owner))
+			asi_flush_local(asi, va, len);
+}
+
 /* No generation of its own: what is shared counts as unmapped in each domain (decision 0011). */
 void asi_flush_global(uint64_t va, uint64_t len)
 {

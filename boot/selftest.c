@@ -10,6 +10,7 @@
 #include "arch/regs.h"
 #include "arch/trap.h"
 #include "asi/asi.h"
+#include "asi/window.h"
 #include "boot/torture.h"
 #include "lib/log.h"
 #include "boot/selftest_internal.h"
@@ -223,6 +224,52 @@ static bool test_no_crossing(void)
 	return true;
 }
 
+static uint64_t read_through(const struct window *w, const uint64_t *page)
+{
+	struct window_page p = window_open(w, hva_to_hpa(page));
+	uint64_t word = read_word(p.hva);
+
+	window_close(w, p);
+	return word;
+}
+
+/* Sensitive pages one after the other through one address: no crossing, and never what was there before. */
+static bool test_window(void)
+{
+	uint64_t *a = page_alloc(0, SENSITIVE, NULL), *b = page_alloc(0, SENSITIVE, NULL);
+	uint64_t flags, before = asi_crossings(), seen[3];
+	hpa_t at = a ? hva_to_hpa(a) : HPA_NONE;
+	struct window_page p;
+	struct window w;
+	struct asi *d = domain;
+
+	CHECK(a && b && !window_create(&w, owner));
+	*a = 0xaaaa;
+	*b = 0xbbbb;
+	flags = irq_save();
+	asi_enter(d);
+	asi_relax();
+	seen[0] = read_through(&w, a);
+	seen[1] = read_through(&w, b);
+	CHECK(asi_self() == TEST_OWNER && asi_crossings() == before);
+
+	/* Left in between: the translation in the domain's PCID is not met again. */
+	p = window_open(&w, at);
+	read_word(p.hva);
+	asi_exit();
+	window_close(&w, p);
+	asi_enter(d);
+	asi_relax();
+	seen[2] = read_through(&w, b);
+	asi_exit();
+	irq_restore(flags);
+	CHECK(seen[0] == 0xaaaa && seen[1] == 0xbbbb && seen[2] == 0xbbbb);
+	window_destroy(&w);
+	page_free(a, 0);
+	page_free(b, 0);
+	return true;
+}
+
 /* Dynamic per-CPU memory: what is GLOBAL is here in every space, what is SENSITIVE costs a crossing. */
 static bool test_percpu(void)
 {
@@ -347,6 +394,7 @@ static const struct selftest tests[] = {
 	{ "crossing by call", test_crossing_by_call, RESTRICTED },
 	{ "crossing by fault", test_crossing_by_fault, RESTRICTED },
 	{ "no crossing", test_no_crossing, RESTRICTED },
+	{ "access window", test_window, RESTRICTED },
 	{ "per-CPU memory", test_percpu, RESTRICTED },
 	{ "interrupt in a critical section", test_interrupt, RESTRICTED },
 	{ "NMI in a critical section", test_nmi, RESTRICTED },

@@ -33,6 +33,12 @@ void *page_zalloc(unsigned int order, enum mem_class class, struct mem_owner *ow
 void page_free(void *hva, unsigned int order);
 
 /*
+ * Makes of a run in use, @order as it was allocated, runs of order @to, each to be freed by itself. Of
+ * another order or free: a panic, as in page_free.
+ */
+void page_split(void *hva, unsigned int order, unsigned int to);
+
+/*
  * Gives back everything that is free but not where all can use it: this CPU's cached pages, the
  * quarantine, idle blocks of other classes. Waits for other CPUs: no lock may be held. Other CPUs are
  * asked for what they cache, and give it back when they next allocate or free (mm/pagecache.h).
@@ -42,6 +48,11 @@ void page_reclaim(void);
 /* Starts a pool; an owner's pool must be empty of allocations when it ends, all blocks return. */
 void mem_owner_init(struct mem_owner *owner, uint16_t id);
 void mem_owner_destroy(struct mem_owner *owner);
+/*
+ * Gives every idle pageblock of @owner back to SENSITIVE, hidden and scrubbed: what page_free leaves in the
+ * pool would still be mapped. Waits for other CPUs: no lock may be held.
+ */
+void mem_owner_trim(struct mem_owner *owner);
 
 struct buddy_stats {
 	uint64_t total_pages;		    /* ever given by buddy_add */

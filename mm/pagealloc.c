@@ -182,6 +182,23 @@ void page_free(void *hva, unsigned int order)
 	page_free_slow(hva, order, CALLER);
 }
 
+void page_split(void *hva, unsigned int order, unsigned int to)
+{
+	struct page *run = page_if_used(hva, order);
+	uint64_t flags;
+
+	if (!run)
+		panic_caller(CALLER, "page_split(%p, order %u): %s", hva, order,
+			     page_why_not_free(hva, order));
+	ASSERT(to <= order);
+	flags = spin_lock(&buddy.lock);
+	for (uint64_t i = 0; i < 1UL << order; i += 1UL << to) {
+		run[i].order = (uint8_t)to;
+		page_set_state(&run[i], PAGE_USED);
+	}
+	spin_unlock(&buddy.lock, flags);
+}
+
 void page_reclaim(void)
 {
 	for (enum effort effort = DRAIN_CACHE; effort < EFFORTS;)

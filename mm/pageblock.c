@@ -186,6 +186,12 @@ static void wait_for_movers(const struct mem_pool *pool)
 		cpu_pause();
 }
 
+void mem_owner_trim(struct mem_owner *owner)
+{
+	pool_trim(&owner->pool, 0);
+	wait_for_movers(&owner->pool);
+}
+
 void mem_owner_destroy(struct mem_owner *owner)
 {
 	struct mem_pool *pool = &owner->pool;

@@ -172,7 +172,7 @@ int ptable_prepare(struct ptable *pt, uint64_t va, uint64_t len, unsigned int le
 	return 0;
 }
 
-static uint64_t leaf_flags(const struct pt_format *f, unsigned int level, unsigned int prot)
+uint64_t ptable_leaf_flags(const struct pt_format *f, unsigned int level, unsigned int prot)
 {
 	uint64_t flags = f->leaf;
 
@@ -191,7 +191,7 @@ static uint64_t leaf_flags(const struct pt_format *f, unsigned int level, unsign
 void ptable_map(struct ptable *pt, uint64_t va, hpa_t hpa, uint64_t len, unsigned int level,
 		unsigned int prot)
 {
-	uint64_t size = pt_level_size(level), flags = leaf_flags(pt->format, level, prot);
+	uint64_t size = pt_level_size(level), flags = ptable_leaf_flags(pt->format, level, prot);
 
 	ASSERT(IS_ALIGNED(va, size) && IS_ALIGNED(hpa.v, size) && IS_ALIGNED(len, size));
 	ASSERT(prot & PROT_R); /* without it an EPT entry would be absent, with a frame in it */
@@ -407,4 +407,12 @@ void ptable_unshare(struct ptable *dst, uint64_t va, unsigned int level)
 	ASSERT(entry && entry_present(dst, *entry));
 	WRITE_ONCE(*entry, PTE_ABSENT);
 	count_removed(dst);
+}
+
+void ptable_link(struct ptable *pt, uint64_t va, hpa_t table)
+{
+	uint64_t *entry = find_entry(pt, va, 1);
+
+	ASSERT(entry && !entry_present(pt, *entry) && IS_ALIGNED(table.v, PAGE_SIZE));
+	WRITE_ONCE(*entry, table.v | pt->format->table);
 }

@@ -118,3 +118,12 @@ hpa_t ptable_table(const struct ptable *pt, uint64_t va, unsigned int level);
 void ptable_share(struct ptable *dst, uint64_t dst_va, const struct ptable *src, uint64_t src_va,
 		  unsigned int level);
 void ptable_unshare(struct ptable *dst, uint64_t va, unsigned int level);
+
+/*
+ * Links a table of the caller's, which it has filled with PTE_ABSENT and writes by itself, as the one that
+ * holds @pt's leaves of level 0 around @va. ptable_prepare() to level 1 has been there. Its page is none of
+ * @pt's: ptable_unshare(@pt, @va, 1) takes it out before it is freed.
+ */
+void ptable_link(struct ptable *pt, uint64_t va, hpa_t table);
+/* The flags of a leaf, to write such a table with. */
+uint64_t ptable_leaf_flags(const struct pt_format *f, unsigned int level, unsigned int prot);

@@ -51,7 +51,8 @@ static uint64_t range_base(const struct vm_range *range)
 
 static uint64_t range_size(const struct vm_range *range)
 {
-	return range >= &vm_ranges[LOCAL] ? VMALLOC_LOCAL_SIZE : PML4_SLOT_SIZE;
+	/* What follows an owner's areas is its access window. */
+	return range >= &vm_ranges[LOCAL] ? VMALLOC_LOCAL_SIZE - WINDOW_SIZE : PML4_SLOT_SIZE;
 }
 
 /* The range that @hva lies in, NULL if there is none. */

@@ -7,6 +7,7 @@ BUDDY, BLOCKS, PAGES, BADUSE = "mm/buddy.c", "mm/pageblock.c", "mm/pagealloc.c",
 SLAB, SLAB_RUN, SLAB_H, KMALLOC = "mm/slab.c", "mm/slab_run.c", "mm/slab_internal.h", "mm/kmalloc.c"
 VMALLOC, VMAREA, QUARANTINE, PTABLE = "mm/vmalloc.c", "mm/vmarea.h", "mm/quarantine.c", "mm/ptable.c"
 MAP, DOMAIN, SWITCH, MITIGATE = "asi/map.c", "asi/domain.c", "asi/switch.c", "asi/mitigate.c"
+WINDOW, GUESTRAM = "asi/window.h", "vmm/guestram.c"
 
 _SCRUB = "clear_words(hpa_to_direct(first), nr_blocks * PAGEBLOCK_SIZE);"
 _EXPOSE = "pageblock_expose(first, nr_blocks, class, owner);"
@@ -175,4 +176,21 @@ MUTANTS = [
     ("clean-while-outside", "asi_switch asi_mitigate",
      (MITIGATE, "this_cpu(asi_clean) = NULL;", "")),
     ("clean-unchecked", "asi_switch", ("asi/asi.h", "ASSERT(this_cpu(asi_clean) == asi);", "")),
+    # Access windows, and guest memory given back.
+    ("window-no-invlpg", "window", (WINDOW, "tlb_flush_page((uint64_t)page.hva);", "")),
+    ("window-stays-open", "window", (WINDOW, "WRITE_ONCE(w->table[this_cpu(cpu_number)], PTE_ABSENT);", "")),
+    ("window-crossing-unseen", "window", (WINDOW, "asi_flush_local(page.space, (uint64_t)page.hva, PAGE_SIZE);", ";")),
+    ("window-nested", "window", (WINDOW, "ASSERT(w->table[cpu] == PTE_ABSENT);", "")),
+    ("window-executable", "window", ("asi/window.c", "PROT_RW)", "PROT_RWX)")),
+    ("window-table-left", "window", ("asi/window.c", "ptable_unshare(hostmap_ptable(), WINDOW_BASE(w->owner->id), 1);", "")),
+    ("audit-any-window", "window", ("asi/audit_rules.c", " && va == WINDOW_BASE(b->owner->id)", "")),
+    ("ram-not-scrubbed", "guestram", (GUESTRAM, "clear_words(hva, PAGE_SIZE << run->order);", ";")),
+    ("ram-not-cleared", "guestram", (GUESTRAM, "clear_words(run, *nr * PAGEBLOCK_SIZE);", ";")),
+    ("claim-not-cleared", "guestram", (GUESTRAM, "clear_words(block, PAGEBLOCK_SIZE);", "")),
+    ("release-keeps-idle", "guestram", (GUESTRAM, "mem_owner_trim(vm->owner);", "")),
+    ("release-no-invept", "guestram", ("vmm/ept.c", "vmx_flush_ept(vm->eptp);\n\treturn err;", "return err;")),
+    ("release-no-domain-flush", "guestram", (GUESTRAM, "asi_flush_owner(vm->owner, 0, ~0UL);", ";")),
+    ("claim-keeps-half", "guestram", (GUESTRAM, "block_unclaim(vm, i);", ";")),
+    ("ept-1g-any-run", "guestram", ("vmm/ept.c", " && page->order == PAGE_ORDER_MAX", "")),
+    ("split-keeps-order", "guestram", (PAGES, "run[i].order = (uint8_t)to;", "")),
 ]

@@ -103,6 +103,30 @@ static void test_misuse(void **state)
 	page_free(local, 0);
 }
 
+/* A run in use is cut into runs that go one by one; an owner's idle blocks go when it is asked. */
+static void test_split(void **state)
+{
+	uint8_t *hva = page_alloc(11, LOCAL, &owners[0]);
+	uint64_t hides = fake_hides;
+
+	(void)state;
+	expect_assert_failure(page_split(hva, 10, 9));
+	expect_assert_failure(page_split(hva + PAGE_SIZE, 0, 0));
+	page_split(hva, 11, PAGEBLOCK_ORDER);
+	expect_assert_failure(page_free(hva, 11));
+	for (unsigned int i = 0; i < 4; i++) {
+		assert_int_equal(memory_used(), (4 - i) << PAGEBLOCK_ORDER);
+		page_free(hva + i * PAGEBLOCK_SIZE, PAGEBLOCK_ORDER);
+		check_books();
+	}
+	assert_int_equal(fake_hides, hides); /* the pool keeps so many */
+	mem_owner_trim(&owners[0]);
+	assert_int_equal(owners[0].pool.nr_pages, 0);
+	assert_true(fake_hides > hides);
+	assert_int_equal(pfn_to_pageblock(hva_to_hpa(hva).v / PAGE_SIZE)->class, SENSITIVE);
+	check_books();
+}
+
 /* A page of a slab is the slab cache's to free. */
 static void test_slab_page(void **state)
 {
@@ -471,6 +495,7 @@ int main(void)
 		cmocka_unit_test_teardown(test_orders, check_all_returned),
 		cmocka_unit_test_teardown(test_zalloc, check_all_returned),
 		cmocka_unit_test_teardown(test_misuse, check_all_returned),
+		cmocka_unit_test_teardown(test_split, check_all_returned),
 		cmocka_unit_test_teardown(test_slab_page, check_all_returned),
 		cmocka_unit_test_teardown(test_scrub, check_all_returned),
 		cmocka_unit_test_teardown(test_hysteresis, check_all_returned),

@@ -12,6 +12,7 @@
 #include "unittests/fake/vmx.h"
 #include "vmm/abi.h"
 #include "vmm/exit.h"
+#include "vmm/guestram.h"
 #include "vmm/stats.h"
 
 #define V (&fake_vcpu)
@@ -34,6 +35,33 @@ bool asi_audit_step(struct asi_audit_walk *walk)
 	return ++nr_steps == 3;
 }
 
+/* vmm/guestram.c: what it was asked, and what it answers. */
+static struct {
+	unsigned int releases, claims;
+	uint64_t gpa, len;
+	int result;
+} memory;
+
+int guestram_release(struct vm *vm, gpa_t gpa, uint64_t len)
+{
+	assert_ptr_equal(vm, V->vm);
+	assert_int_equal(nr_asi_exit, 1); /* it changes page tables */
+	memory.releases++;
+	memory.gpa = gpa.v;
+	memory.len = len;
+	return memory.result;
+}
+
+int guestram_claim(struct vm *vm, gpa_t gpa, uint64_t len)
+{
+	assert_ptr_equal(vm, V->vm);
+	assert_int_equal(nr_asi_exit, 1);
+	memory.claims++;
+	memory.gpa = gpa.v;
+	memory.len = len;
+	return memory.result;
+}
+
 static int reset(void **state)
 {
 	(void)state;
@@ -44,6 +72,7 @@ static int reset(void **state)
 	V->events.due = 1000;
 	fake_tsc = 50000;
 	nr_asi_exit = nr_steps = 0;
+	memset(&memory, 0, sizeof(memory));
 	return 0;
 }
 
@@ -212,10 +241,10 @@ static void test_audit(void **state)
 static void test_unknown(void **state)
 {
 	(void)state;
-	assert_int_equal(call(HC_IRQ + 1, 0, 0), EINVAL_64);
+	assert_int_equal(call(HC_MEMORY_CLAIM + 1, 0, 0), EINVAL_64);
 	assert_int_equal(call(~0UL, 0, 0), EINVAL_64);
 	enter_32bit();
-	assert_int_equal(call(HC_IRQ + 1, 0, 0), EINVAL_32);
+	assert_int_equal(call(HC_MEMORY_CLAIM + 1, 0, 0), EINVAL_32);
 }
 
 /* Nothing but the answer, whatever is asked. */
@@ -238,6 +267,33 @@ static void test_user_mode(void **state)
 		}
 }
 
+/* Range and result go through as they are; more at once than may be does not get there. */
+static void test_memory(void **state)
+{
+	(void)state;
+	assert_int_equal(call(HC_MEMORY_RELEASE, 0x800000, HC_MEMORY_MAX), 0);
+	assert_int_equal(memory.gpa, 0x800000);
+	assert_int_equal(memory.len, HC_MEMORY_MAX);
+	assert_int_equal(memory.releases, 1);
+	reset(NULL);
+	memory.result = -12;
+	assert_int_equal(call(HC_MEMORY_CLAIM, 0x200000, 0x200000), (uint64_t)HC_ENOMEM);
+	assert_int_equal(memory.claims, 1);
+	reset(NULL);
+	memory.result = -22;
+	assert_int_equal(call(HC_MEMORY_CLAIM, ~0UL, 1), EINVAL_64);
+	assert_int_equal(memory.gpa, ~0UL);
+	reset(NULL);
+	enter_32bit();
+	assert_int_equal(call(HC_MEMORY_RELEASE, DIRT | 0x200000, DIRT | 0x400000), 0);
+	assert_int_equal(memory.gpa, 0x200000);
+	assert_int_equal(memory.len, 0x400000);
+	reset(NULL);
+	assert_int_equal(call(HC_MEMORY_RELEASE, 0x800000, HC_MEMORY_MAX + 1), EINVAL_64);
+	assert_int_equal(call(HC_MEMORY_CLAIM, 0x800000, ~0UL), EINVAL_64);
+	assert_int_equal(memory.releases + memory.claims + nr_asi_exit, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -248,6 +304,7 @@ int main(void)
 		cmocka_unit_test_setup(test_tsc_exit, reset),
 		cmocka_unit_test_setup(test_counts, reset),
 		cmocka_unit_test_setup(test_audit, reset),
+		cmocka_unit_test_setup(test_memory, reset),
 		cmocka_unit_test_setup(test_unknown, reset),
 		cmocka_unit_test_setup(test_user_mode, reset),
 	};

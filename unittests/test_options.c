@@ -143,22 +143,22 @@ static void test_guest_words(void **state)
 		const char *line;
 		struct vm_options want;
 	} cases[] = {
-		{ "", { "", 64, 1, VM_ASI_DEFAULT, VM_DOMAIN_VM, 0, "" } },
-		{ "name=cpuid", { "cpuid", 64, 1, VM_ASI_DEFAULT, VM_DOMAIN_VM, 0, "" } },
+		{ "", { "", 64, 1, VM_ASI_DEFAULT, VM_DOMAIN_VM, 0, "", 0 } },
+		{ "name=cpuid", { "cpuid", 64, 1, VM_ASI_DEFAULT, VM_DOMAIN_VM, 0, "", 0 } },
 		{ "/g/x.elf name=a.b_c-9 mem=128",
-		  { "a.b_c-9", 128, 1, VM_ASI_DEFAULT, 0, 0, "" } },
-		{ "mem=0x40 cpus=1 asi=off domain=vm", { "", 64, 1, VM_ASI_OFF, 0, 0, "" } },
-		{ "asi=on domain=vcpu", { "", 64, 1, VM_ASI_ON, VM_DOMAIN_VCPU, 0, "" } },
-		{ "asi=strict", { "", 64, 1, VM_ASI_STRICT, 0, 0, "" } },
-		{ "limit=2500 mem=1", { "", 1, 1, VM_ASI_DEFAULT, 0, 2500, "" } },
-		{ "mem=8388608", { "", 8388608, 1, VM_ASI_DEFAULT, 0, 0, "" } },
+		  { "a.b_c-9", 128, 1, VM_ASI_DEFAULT, 0, 0, "", 0 } },
+		{ "mem=0x40 cpus=1 asi=off domain=vm", { "", 64, 1, VM_ASI_OFF, 0, 0, "", 0 } },
+		{ "asi=on domain=vcpu", { "", 64, 1, VM_ASI_ON, VM_DOMAIN_VCPU, 0, "", 0 } },
+		{ "asi=strict", { "", 64, 1, VM_ASI_STRICT, 0, 0, "", 0 } },
+		{ "limit=2500 mem=1", { "", 1, 1, VM_ASI_DEFAULT, 0, 2500, "", 0 } },
+		{ "mem=8388608", { "", 8388608, 1, VM_ASI_DEFAULT, 0, 0, "", 0 } },
 		{ "name=x -- a b  name=y --",
-		  { "x", 64, 1, VM_ASI_DEFAULT, 0, 0, "a b  name=y --" } },
-		{ "--", { "", 64, 1, VM_ASI_DEFAULT, 0, 0, "" } },
-		{ "-- ", { "", 64, 1, VM_ASI_DEFAULT, 0, 0, "" } },
-		{ "x/y -- z", { "", 64, 1, VM_ASI_DEFAULT, 0, 0, "z" } },
+		  { "x", 64, 1, VM_ASI_DEFAULT, 0, 0, "a b  name=y --", 0 } },
+		{ "--", { "", 64, 1, VM_ASI_DEFAULT, 0, 0, "", 0 } },
+		{ "-- ", { "", 64, 1, VM_ASI_DEFAULT, 0, 0, "", 0 } },
+		{ "x/y -- z", { "", 64, 1, VM_ASI_DEFAULT, 0, 0, "z", 0 } },
 		{ "name=0123456789012345678901234567890",
-		  { "0123456789012345678901234567890", 64, 1, VM_ASI_DEFAULT, 0, 0, "" } },
+		  { "0123456789012345678901234567890", 64, 1, VM_ASI_DEFAULT, 0, 0, "", 0 } },
 	};
 
 	(void)state;
@@ -175,6 +175,29 @@ static void test_guest_words(void **state)
 		assert_int_equal(o.domain, want->domain);
 		assert_int_equal(o.limit_ms, want->limit_ms);
 		assert_string_equal(o.args, want->args);
+	}
+}
+
+static void test_guest_map(void **state)
+{
+	static const struct {
+		const char *line;
+		enum guest_map want;
+	} cases[] = {
+		{ "mem=1", GUEST_MAP_ALL },
+		{ "guest-map=all", GUEST_MAP_ALL },
+		{ "guest-map=none", GUEST_MAP_NONE },
+		{ "guest-map=none guest-map=all", GUEST_MAP_ALL },
+		{ "-- guest-map=none", GUEST_MAP_ALL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct vm_options o;
+		char why[96];
+
+		assert_int_equal(vm_options_parse(cases[i].line, &o, why, sizeof(why)), 0);
+		assert_int_equal(o.guest_map, cases[i].want);
 	}
 }
 
@@ -203,6 +226,8 @@ static void test_guest_problems(void **state)
 		"name=a\"b",
 		"name=a/b",
 		"name=a\x80",
+		"guest-map=",
+		"guest-map=some",
 		"limit=1s",
 		"initrd=x",
 		"second/path",
@@ -244,6 +269,7 @@ int main(void)
 		cmocka_unit_test(test_hypervisor_problems),
 		cmocka_unit_test(test_hypervisor_many_problems),
 		cmocka_unit_test(test_guest_words),
+		cmocka_unit_test(test_guest_map),
 		cmocka_unit_test(test_guest_problems),
 		cmocka_unit_test(test_guest_problem_text),
 	};

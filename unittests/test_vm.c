@@ -123,6 +123,11 @@ void vmx_flush_ept(uint64_t eptp)
 	(void)eptp;
 }
 
+bool vmx_ept_has_1g(void)
+{
+	return false;
+}
+
 void vmcs_fail(uint32_t field, const char *access)
 {
 	panic("%s of 0x%x", access, field);
@@ -191,6 +196,27 @@ void asi_require_mapped(const struct asi *asi, const void *hva, size_t len, cons
 {
 	(void)what;
 	assert_true(asi && hva && len);
+}
+
+void asi_flush_owner(const struct mem_owner *owner, uint64_t va, uint64_t len)
+{
+	(void)owner;
+	(void)va;
+	(void)len;
+}
+
+/* A window is a page of the owner's. */
+int window_create(struct window *w, struct mem_owner *owner)
+{
+	w->table = page_alloc(0, LOCAL, owner);
+	return w->table ? 0 : -ENOMEM;
+}
+
+void window_destroy(struct window *w)
+{
+	if (w->table)
+		page_free(w->table, 0);
+	w->table = NULL;
 }
 
 uint64_t idt_base(void)
@@ -341,12 +367,13 @@ static void test_each_allocation_fails(void **state)
 	struct vm *vm = NULL;
 
 	(void)state;
-	for (unsigned int round = 0; round < 4; round++) {
+	for (unsigned int round = 0; round < 6; round++) {
 		unsigned int refused = 0;
 		uint64_t before;
 
 		o.asi = round % 2 ? VM_ASI_OFF : VM_ASI_ON;
-		o.domain = round / 2 ? VM_DOMAIN_VCPU : VM_DOMAIN_VM;
+		o.domain = round / 2 == 1 ? VM_DOMAIN_VCPU : VM_DOMAIN_VM;
+		o.guest_map = round / 2 == 2 ? GUEST_MAP_NONE : GUEST_MAP_ALL;
 		for (unsigned int n = 1;; n++) {
 			int err;
 
@@ -372,11 +399,12 @@ static void test_each_allocation_fails(void **state)
 				break;
 		}
 		/*
-		 * Owner, domain, VM, list of RAM, EPT root, vCPU, VMCS, bitmap, stack,
+		 * Owner, domain, VM, list of RAM, window, EPT root, vCPU, VMCS, bitmap, stack,
 		 * statistics, XSAVE area; loader, its modules, boot information. A vCPU of its own
 		 * owner has a pool of its own too, which converts a block.
 		 */
-		assert_int_equal(refused, 13 + (o.asi == VM_ASI_ON));
+		assert_int_equal(refused,
+				 13 + (o.asi == VM_ASI_ON) + (o.guest_map == GUEST_MAP_NONE));
 	}
 }
 

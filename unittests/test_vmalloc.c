@@ -134,10 +134,10 @@ static void test_first_fit(void **state)
 	vfree_now(e);
 }
 
-/* An area ends at least a page before its range does. */
+/* An area ends at least a page before its range does, and where an owner's window begins. */
 static void test_range_end(void **state)
 {
-	struct vm_area area = { .nr_pages = VMALLOC_LOCAL_SIZE / PAGE_SIZE - 1 };
+	struct vm_area area = { .nr_pages = (VMALLOC_LOCAL_SIZE - WINDOW_SIZE) / PAGE_SIZE - 1 };
 
 	(void)state;
 	assert_false(area_insert(&area, range_of(LOCAL, &owners[0])));

@@ -190,8 +190,11 @@ static void test_flushes(void **state)
 	assert_string_equal(fake_panic_text, "INVVPID failed");
 
 	reset(state);
+	assert_true(vmx_ept_has_1g());
+	fake_cpu.ept_vpid_cap &= ~EPT_CAP_1G;
 	fake_cpu.ept_vpid_cap &= ~(EPT_CAP_INVEPT_SINGLE | VPID_CAP_INVVPID_SINGLE);
 	assert_supported();
+	assert_false(vmx_ept_has_1g());
 	vmx_flush_ept(0x1234501e);
 	assert_int_equal(fake_cpu.inv_type, 2);
 	vmx_flush_vpid(7);

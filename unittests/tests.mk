@@ -166,8 +166,15 @@ UNIT_TESTS += vmx
 test_vmx_SRCS := arch/x86/vmx.c arch/x86/vmxctls.c unittests/fake/vmxcpu.c unittests/fake/cpu.c
 
 UNIT_TESTS += vm
-test_vm_SRCS := vmm/vm.c vmm/owner.c vmm/vcpu.c vmm/ept.c vmm/inject.c vmm/loader.c vmm/multiboot.c \
+test_vm_SRCS := vmm/vm.c vmm/owner.c vmm/vcpu.c vmm/guestram.c vmm/ept.c vmm/inject.c vmm/loader.c vmm/multiboot.c \
 	vmm/image_place.c vmm/mbi.c mm/ptable.c lib/log.c lib/fmt.c $(test_kmalloc_SRCS)
+
+UNIT_TESTS += window
+test_window_SRCS := asi/window.c $(test_asi_map_SRCS)
+
+# vmm/guestmem.c is included here.
+UNIT_TESTS += guestram
+test_guestram_SRCS := vmm/guestram.c vmm/ept.c mm/ptable.c mm/memmap.c $(test_buddy_SRCS)
 
 UNIT_TESTS += ptable_exact
 test_ptable_exact_SRCS := $(test_ptable_SRCS)

@@ -20,8 +20,20 @@
 	6 /* arg1: reason as above; result: those that stayed restricted, ~0 if ASI is off */
 #define HC_AUDIT 7 /* runs the ASI audit now; result: violations found */
 #define HC_IRQ	 8 /* arg1: vector 32-255; pends it for the caller */
+/*
+ * arg1: guest-physical address, arg2: bytes, both multiples of HC_MEMORY_UNIT, at most HC_MEMORY_MAX at
+ * once. RELEASE gives back RAM, whole units without a hole: its contents are gone, and it is then as where
+ * there never was RAM. CLAIM makes RAM again, cleared, of what was released. Result: 0, or HC_ENOMEM with
+ * nothing changed.
+ */
+#define HC_MEMORY_RELEASE 9
+#define HC_MEMORY_CLAIM	  10
+
+#define HC_MEMORY_UNIT 0x200000
+#define HC_MEMORY_MAX  0x2000000
 
 #define HC_ABI_VERSION 1
 
 #define HC_EINVAL (-22)
 #define HC_EPERM  (-1)
+#define HC_ENOMEM (-12)

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* EPT of a guest's RAM: leaves of 2 MiB but where RAM has a hole or an end inside of one. */
+/* EPT of a guest's RAM: leaves of 1 GiB and 2 MiB but where RAM has a hole or an end inside of one. */
 #include "vmm/ept.h"
 #include "arch/vmx.h"
+#include "arch/vmxcpu.h"
+#include "lib/bitops.h"
 #include "lib/errno.h"
+#include "mm/page.h"
 #include "vmm/guestmem.h"
 
 int ept_create(struct vm *vm)
@@ -26,14 +29,34 @@ void ept_destroy(struct vm *vm)
 	vm->eptp = 0;
 }
 
+/* Whether a run of 1 GiB stands at @gpa: it is contiguous, and aligned to its size. */
+static bool is_1g_run(const struct vm *vm, uint64_t gpa)
+{
+	hpa_t hpa = vm->ram[gpa / PAGE_SIZE_2M];
+	const struct page *page = pfn_to_page(hpa_to_pfn(hpa));
+
+	return hpa.v != HPA_NONE.v && page->state == PAGE_USED && page->order == PAGE_ORDER_MAX;
+}
+_Static_assert(PAGE_SIZE << PAGE_ORDER_MAX == PAGE_SIZE_1G, "the largest run is the largest leaf");
+
+/* Of the largest leaf that may map @gpa; cheap questions first, as most guests have no whole GiB. */
+static unsigned int leaf_level(const struct vm *vm, gpa_t gpa)
+{
+	uint64_t gib = ALIGN_DOWN(gpa.v, PAGE_SIZE_1G);
+
+	if (gib + PAGE_SIZE_1G <= vm->ram_bytes && vmx_ept_has_1g() && is_1g_run(vm, gib) &&
+	    guestmem_is_ram(vm, GPA(gib), PAGE_SIZE_1G))
+		return 2;
+	return guestmem_is_ram(vm, GPA(ALIGN_DOWN(gpa.v, PAGE_SIZE_2M)), PAGE_SIZE_2M) ? 1 : 0;
+}
+
 int ept_map_ram(struct vm *vm, gpa_t gpa)
 {
-	uint64_t large = ALIGN_DOWN(gpa.v, PAGE_SIZE_2M);
-	unsigned int level = guestmem_is_ram(vm, GPA(large), PAGE_SIZE_2M) ? 1 : 0;
+	unsigned int level = leaf_level(vm, gpa);
 	uint64_t size = pt_level_size(level), at = ALIGN_DOWN(gpa.v, size);
 	int err;
 
-	if (!guestmem_is_ram(vm, GPA(at), size))
+	if (level == 0 && !guestmem_is_ram(vm, GPA(at), size))
 		return -EFAULT;
 	err = ptable_prepare(&vm->ept, at, size, level);
 	if (err)
@@ -43,6 +66,14 @@ int ept_map_ram(struct vm *vm, gpa_t gpa)
 		return 0;
 	ptable_map(&vm->ept, at, HPA(vm->ram[at / PAGE_SIZE_2M].v + at % PAGE_SIZE_2M), size, level,
 		   PROT_RWX);
-	vm->ept_mapped += size;
 	return 0;
+}
+
+int ept_unmap_ram(struct vm *vm, gpa_t gpa, uint64_t len)
+{
+	int err = ptable_unmap_exact(&vm->ept, gpa.v, len);
+
+	/* Also if it has failed half-way: a leaf was split. */
+	vmx_flush_ept(vm->eptp);
+	return err;
 }

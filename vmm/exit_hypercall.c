@@ -5,8 +5,10 @@
 #include "arch/vmx.h"
 #include "asi/audit.h"
 #include "lib/bitops.h"
+#include "lib/errno.h"
 #include "vmm/abi.h"
 #include "vmm/exit.h"
+#include "vmm/guestram.h"
 #include "vmm/stats.h"
 #include "vmm/vm.h"
 
@@ -65,6 +67,19 @@ static int64_t audit(void)
 	return (int64_t)walk.sum.violations;
 }
 
+_Static_assert(HC_EINVAL == -EINVAL && HC_ENOMEM == -ENOMEM, "results are errors as they come");
+_Static_assert(HC_MEMORY_UNIT == PAGEBLOCK_SIZE, "what memory is given and taken by");
+
+/* Scrubbing and conversion go on with interrupts off: so much at once. The tables are sensitive. */
+static int64_t change_memory(struct vcpu *v, uint32_t number, uint64_t gpa, uint64_t len)
+{
+	if (len > HC_MEMORY_MAX)
+		return HC_EINVAL;
+	asi_exit();
+	return number == HC_MEMORY_RELEASE ? guestram_release(v->vm, GPA(gpa), len)
+					   : guestram_claim(v->vm, GPA(gpa), len);
+}
+
 static int64_t hypercall(struct vcpu *v, uint32_t number, uint64_t arg1, uint64_t arg2)
 {
 	const struct exit_stats *e = arg1 < EXIT_REASON_NR ? &v->stats->exits[arg1] : NULL;
@@ -89,6 +104,9 @@ static int64_t hypercall(struct vcpu *v, uint32_t number, uint64_t arg1, uint64_
 		return audit();
 	case HC_IRQ:
 		return pend_irq(v, arg1);
+	case HC_MEMORY_RELEASE:
+	case HC_MEMORY_CLAIM:
+		return change_memory(v, number, arg1, arg2);
 	default:
 		return HC_EINVAL;
 	}

@@ -12,51 +12,63 @@ bool guestmem_is_ram(const struct vm *vm, gpa_t gpa, uint64_t len)
 {
 	if (gpa.v >= vm->ram_bytes || len > vm->ram_bytes - gpa.v)
 		return false;
+	for (uint64_t i = gpa.v / PAGE_SIZE_2M; i * PAGE_SIZE_2M < gpa.v + len; i++)
+		if (vm->ram[i].v == HPA_NONE.v) /* given back */
+			return false;
 	return !ranges_overlap(gpa.v, len, GUEST_HOLE_START, GUEST_HOLE_END - GUEST_HOLE_START);
 }
 
-/* The local-window address of @len bytes at @gpa if they are RAM and lie in one page; else NULL. */
-static void *ram_hva(const struct vm *vm, gpa_t gpa, size_t len)
+/* The frame of the page around @gpa, HPA_NONE if that is no RAM: the hole and the end of RAM lie on pages. */
+static hpa_t frame_of(const struct vm *vm, gpa_t gpa)
 {
-	if (len > PAGE_SIZE - gpa.v % PAGE_SIZE || !guestmem_is_ram(vm, gpa, len))
-		return NULL;
-	return (char *)hpa_to_local(vm->ram[gpa.v / PAGE_SIZE_2M]) + gpa.v % PAGE_SIZE_2M;
+	hpa_t block;
+
+	if (gpa.v >= vm->ram_bytes || gpa.v - GUEST_HOLE_START < GUEST_HOLE_END - GUEST_HOLE_START)
+		return HPA_NONE;
+	block = vm->ram[gpa.v / PAGE_SIZE_2M];
+	if (block.v == HPA_NONE.v)
+		return HPA_NONE;
+	return HPA(block.v + ALIGN_DOWN(gpa.v % PAGE_SIZE_2M, PAGE_SIZE));
+}
+
+static __always_inline void copy(char *ram, char *buf, size_t len, bool write)
+{
+	memcpy(write ? ram : buf, write ? buf : ram, len);
+}
+
+static __always_inline int copy_all(const struct vm *vm, gpa_t gpa, char *buf, size_t len,
+				    bool write)
+{
+	while (len) {
+		uint64_t offset = gpa.v % PAGE_SIZE;
+		size_t n = MIN(len, PAGE_SIZE - offset);
+		hpa_t frame = frame_of(vm, gpa);
+
+		if (frame.v == HPA_NONE.v)
+			return -EFAULT;
+		if (vm->window.table) {
+			struct window_page page = window_open(&vm->window, frame);
+
+			copy((char *)page.hva + offset, buf, n, write);
+			window_close(&vm->window, page);
+		} else {
+			copy((char *)hpa_to_local(frame) + offset, buf, n, write);
+		}
+		buf += n;
+		gpa.v += n;
+		len -= n;
+	}
+	return 0;
 }
 
 int guestmem_read(const struct vm *vm, gpa_t gpa, void *buf, size_t len)
 {
-	char *to = buf;
-
-	while (len) {
-		size_t n = MIN(len, PAGE_SIZE - gpa.v % PAGE_SIZE);
-		const void *from = ram_hva(vm, gpa, n);
-
-		if (!from)
-			return -EFAULT;
-		memcpy(to, from, n);
-		to += n;
-		gpa.v += n;
-		len -= n;
-	}
-	return 0;
+	return copy_all(vm, gpa, buf, len, false);
 }
 
 int guestmem_write(const struct vm *vm, gpa_t gpa, const void *buf, size_t len)
 {
-	const char *from = buf;
-
-	while (len) {
-		size_t n = MIN(len, PAGE_SIZE - gpa.v % PAGE_SIZE);
-		void *to = ram_hva(vm, gpa, n);
-
-		if (!to)
-			return -EFAULT;
-		memcpy(to, from, n);
-		from += n;
-		gpa.v += n;
-		len -= n;
-	}
-	return 0;
+	return copy_all(vm, gpa, (char *)(uintptr_t)buf, len, true);
 }
 
 int guestmem_translate(struct vcpu *v, gva_t gva, uint32_t access, gpa_t *gpa, uint32_t *error)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reaching guest memory from handlers, through the local window: stays restricted. Nothing
- * else touches guest RAM. A guest may change any byte at any time: read once, then check.
+ * Reaching guest memory from handlers: stays restricted. With guest-map=all through the local window,
+ * where all of it is, with guest-map=none a page at a time through the VM's access window (asi/window.h).
+ * Nothing else touches guest RAM. A guest may change any byte at any time: read once, then check.
  */
 #pragma once
 #include <stddef.h>

@@ -13,7 +13,8 @@
  *   CPUID, RDMSR, WRMSR, CR access, XSETBV     restricted: VMCS, vCPU and constant tables
  *   I/O                                        restricted; writes to the console too
  *   HLT, RDTSC, cache, hidden instructions     restricted
- *   VMCALL                                     restricted, but for the audit (by call)
+ *   VMCALL                                     restricted, but for the audit and what gives or
+ *                                              takes memory (by call)
  *   exceptions, NMI, interrupts, windows       restricted
  *   preemption timer                           restricted; if several VMs take turns, this one
  *                                              leaves by call afterwards

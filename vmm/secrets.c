@@ -26,6 +26,7 @@ static void plant_tail(void *area, size_t size, const char *what, const struct m
  */
 static void plant_ram(const struct vm *vm)
 {
+	bool mapped = vm->options.guest_map == GUEST_MAP_ALL;
 	uint64_t gpa = vm->ram_bytes - SECRET_SIZE;
 	hpa_t block = vm->ram[gpa / PAGE_SIZE_2M];
 	const uint64_t *at;
@@ -34,7 +35,7 @@ static void plant_ram(const struct vm *vm)
 		return;
 	at = hpa_to_local(HPA(block.v + gpa % PAGE_SIZE_2M));
 	if (!at[0] && !at[1])
-		secrets_plant((void *)at, "guest RAM", vm->owner);
+		secrets_plant((void *)at, "guest RAM", mapped ? vm->owner : NULL);
 }
 
 int vm_plant_secrets(const struct vm *vm)

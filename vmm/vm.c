@@ -8,11 +8,11 @@
 #include "lib/errno.h"
 #include "lib/log.h"
 #include "mm/buddy.h"
-#include "mm/page.h"
 #include "mm/kmalloc.h"
 #include "mm/vmalloc.h"
 #include "vmm/cpuid.h"
 #include "vmm/ept.h"
+#include "vmm/guestram.h"
 #include "vmm/loader.h"
 #include "vmm/owner.h"
 #include "vmm/vcpu.h"
@@ -54,59 +54,6 @@ static int check_memory(const struct vm_options *o)
 	return 0;
 }
 
-/*
- * The largest run that can be had for the guest's RAM from block @i on, and in *@nr its blocks. As aligned
- * in the guest as it is here, so that tables could map it by leaves as large.
- */
-static void *alloc_run(const struct vm *vm, uint64_t i, uint64_t *nr)
-{
-	unsigned int order = MIN(bit_highest(vm->nr_ram - i) + PAGEBLOCK_ORDER, PAGE_ORDER_MAX);
-	void *run = NULL;
-
-	if (i)
-		order = MIN(order, bit_lowest(i) + PAGEBLOCK_ORDER);
-	for (; !run && order >= PAGEBLOCK_ORDER; order--) {
-		*nr = 1UL << (order - PAGEBLOCK_ORDER);
-		run = page_alloc(order, LOCAL, vm->owner);
-	}
-	return run;
-}
-
-static int alloc_ram(struct vm *vm)
-{
-	vm->ram_bytes = MiB(vm->options.mem_mib);
-	vm->nr_ram = DIV_ROUND_UP(vm->ram_bytes, PAGE_SIZE_2M);
-	vm->ram = vmalloc(vm->nr_ram * sizeof(*vm->ram), LOCAL, vm->owner);
-	if (!vm->ram)
-		return -ENOMEM;
-	for (uint64_t i = 0; i < vm->nr_ram; i++)
-		vm->ram[i] = HPA_NONE;
-	for (uint64_t i = 0, nr; i < vm->nr_ram; i += nr) {
-		/*
-		 * All zero: this owner has not freed a page yet, so that each of these blocks has just
-		 * become LOCAL, scrubbed.
-		 */
-		void *run = alloc_run(vm, i, &nr);
-
-		if (!run)
-			return -ENOMEM;
-		for (uint64_t k = 0; k < nr; k++)
-			vm->ram[i + k] = HPA(hva_to_hpa(run).v + k * PAGEBLOCK_SIZE);
-	}
-	return 0;
-}
-
-static void free_ram(struct vm *vm)
-{
-	for (uint64_t i = 0; vm->ram && i < vm->nr_ram && vm->ram[i].v != HPA_NONE.v;) {
-		unsigned int order = pfn_to_page(hpa_to_pfn(vm->ram[i]))->order;
-
-		page_free(hpa_to_local(vm->ram[i]), order);
-		i += 1UL << (order - PAGEBLOCK_ORDER);
-	}
-	vfree(vm->ram);
-}
-
 /* The owner of all LOCAL memory and its domain, then the VM itself in such memory. */
 static int vm_alloc(const struct vm_options *options, struct vm **out)
 {
@@ -134,7 +81,7 @@ static int vm_alloc(const struct vm_options *options, struct vm **out)
 
 static int vm_fill(struct vm *vm)
 {
-	int err = alloc_ram(vm);
+	int err = guestram_create(vm);
 
 	if (!err)
 		err = ept_create(vm);
@@ -175,7 +122,7 @@ void vm_destroy(struct vm *vm)
 	if (vm->vcpu)
 		vcpu_destroy(vm->vcpu);
 	ept_destroy(vm);
-	free_ram(vm);
+	guestram_destroy(vm);
 	vfree(vm);
 	owner_destroy(owner, asi);
 }

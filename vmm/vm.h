@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include "asi/asi.h"
+#include "asi/window.h"
 #include "mm/ptable.h"
 #include "vmm/com1.h"
 #include "vmm/vmoptions.h"
@@ -25,10 +25,10 @@ struct vm {
 	struct ptable ept;
 	uint64_t eptp;
 	uint64_t ram_bytes;
-	hpa_t *ram; /* frame of each 2 MiB of guest-physical space, HPA_NONE where it has no RAM */
+	hpa_t *ram; /* frame of each 2 MiB of guest-physical space, HPA_NONE where it has no RAM (now) */
+	struct window window; /* how handlers reach RAM with guest-map=none */
 	uint64_t nr_ram;
-	uint64_t ept_mapped; /* bytes of RAM mapped so far */
-	uint64_t limit;	     /* ticks in the guest that limit_ms= allows; 0: no limit */
+	uint64_t limit; /* ticks in the guest that limit_ms= allows; 0: no limit */
 
 	struct com1 com1;
 	uint64_t

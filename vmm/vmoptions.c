@@ -94,6 +94,14 @@ static int read_domain(struct why *why, struct word w, struct word value, struct
 	return 0;
 }
 
+static int read_guest_map(struct why *why, struct word w, struct word value, struct vm_options *out)
+{
+	if (!parse_is(value, "all") && !parse_is(value, "none"))
+		return wrong(why, w, "all and none are known");
+	out->guest_map = parse_is(value, "none") ? GUEST_MAP_NONE : GUEST_MAP_ALL;
+	return 0;
+}
+
 static int read_limit(struct why *why, struct word w, struct word value, struct vm_options *out)
 {
 	if (!parse_u64(value.start, value.len, &out->limit_ms))
@@ -115,6 +123,8 @@ static int read_word(struct why *why, struct word w, struct vm_options *out)
 		return read_asi(why, w, value, out);
 	if (parse_key(w, "domain", &value))
 		return read_domain(why, w, value, out);
+	if (parse_key(w, "guest-map", &value))
+		return read_guest_map(why, w, value, out);
 	if (parse_key(w, "limit", &value))
 		return read_limit(why, w, value, out);
 	return wrong(why, w, "unknown word (the guest's own arguments stand behind \"--\")");
@@ -131,6 +141,7 @@ int vm_options_parse(const char *cmdline, struct vm_options *out, char *why_buf,
 		.mem_mib = MEM_MIB_DEFAULT,
 		.cpus = 1,
 		.args = "",
+		.guest_map = GUEST_MAP_ALL,
 	};
 	for (; parse_word(&cmdline, &w); first = false) {
 		if (parse_is(w, "--")) {

@@ -19,14 +19,20 @@ enum vm_asi {
 	VM_ASI_STRICT, /* the guest is stopped by an unexpected crossing */
 };
 
+enum guest_map {
+	GUEST_MAP_ALL,	/* its RAM is LOCAL, in its own restricted space */
+	GUEST_MAP_NONE, /* its RAM is SENSITIVE, in no restricted space: reached through a window */
+};
+
 struct vm_options {
-	char name[VM_NAME_MAX]; /* name=, of A-Z a-z 0-9 . _ -; "" if not given */
-	uint64_t mem_mib;	/* mem=, default 64 */
-	uint32_t cpus;		/* cpus=, default 1 */
-	enum vm_asi asi;	/* asi=on|off|strict */
-	enum vm_domain domain;	/* domain=vm|vcpu, default vm */
-	uint64_t limit_ms;	/* limit=, 0 or not given: none */
-	const char *args;	/* the guest's own, behind "--"; "" if there are none */
+	char name[VM_NAME_MAX];	  /* name=, of A-Z a-z 0-9 . _ -; "" if not given */
+	uint64_t mem_mib;	  /* mem=, default 64 */
+	uint32_t cpus;		  /* cpus=, default 1 */
+	enum vm_asi asi;	  /* asi=on|off|strict */
+	enum vm_domain domain;	  /* domain=vm|vcpu, default vm */
+	uint64_t limit_ms;	  /* limit=, 0 or not given: none */
+	const char *args;	  /* the guest's own, behind "--"; "" if there are none */
+	enum guest_map guest_map; /* guest-map=all|none, default all */
 };
 
 /*

@@ -104,6 +104,7 @@ enum { INV_SINGLE_CONTEXT = 1, INV_ALL_CONTEXTS = 2 }; /* INVEPT and INVVPID ali
 /* What handlers need while restricted: properties of the CPU, the same for every guest. */
 static __nonsensitive struct {
 	uint8_t invept_type, invvpid_type, timer_shift, timer_extra;
+	bool ept_has_1g;
 } cpu_vmx;
 
 static uint32_t control_words[VMX_CTL_NR];
@@ -143,6 +144,7 @@ static const char *ept_vpid_prepare(void)
 	for (unsigned int i = 0; i < ARRAY_SIZE(ept_vpid_needs); i++)
 		if (!(cap & ept_vpid_needs[i].any))
 			return ept_vpid_needs[i].name;
+	cpu_vmx.ept_has_1g = cap & EPT_CAP_1G;
 	cpu_vmx.invept_type = cap & EPT_CAP_INVEPT_SINGLE ? INV_SINGLE_CONTEXT : INV_ALL_CONTEXTS;
 	cpu_vmx.invvpid_type =
 		cap & VPID_CAP_INVVPID_SINGLE ? INV_SINGLE_CONTEXT : INV_ALL_CONTEXTS;
@@ -222,6 +224,11 @@ int vmx_on(uint64_t hpa, void *region)
 uint32_t vmx_control_word(enum vmx_ctl ctl)
 {
 	return control_words[ctl];
+}
+
+bool vmx_ept_has_1g(void)
+{
+	return cpu_vmx.ept_has_1g;
 }
 
 void vmx_flush_ept(uint64_t eptp)

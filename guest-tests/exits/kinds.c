@@ -33,6 +33,7 @@ OPERATION(nothing, "", "nop")
 OPERATION(cpuid, "xor %%eax, %%eax\n\txor %%ecx, %%ecx", "cpuid")
 OPERATION(in, "mov $0x4d8, %%edx", "inb (%%dx), %%al")
 OPERATION(out, "mov $0x80, %%edx\n\txor %%eax, %%eax", "outb %%al, (%%dx)")
+OPERATION(outs, "mov $0x80, %%edx\n\tmov $next_page, %%esi", "outsb")
 OPERATION(rdmsr, "mov $0x1a0, %%ecx", "rdmsr")
 OPERATION(wrmsr, "mov $0x8b, %%ecx\n\txor %%eax, %%eax\n\txor %%edx, %%edx", "wrmsr")
 OPERATION(vmcall, "mov $" STRING(HC_VERSION) ", %%eax", "vmcall")
@@ -42,6 +43,7 @@ OPERATION(xsetbv, "xor %%ecx, %%ecx\n\txgetbv", "xsetbv")
 OPERATION(wbinvd, "", "wbinvd")
 OPERATION(rdtsc, "", "rdtsc")
 OPERATION(rdpmc, "xor %%ecx, %%ecx", "rdpmc")
+OPERATION(mmio, "mov $0xe0000000, %%eax", "movl (%%rax), %%eax")
 OPERATION(page, "addq $4096, next_page\n\tmov next_page, %%rax", "movb $1, (%%rax)")
 /* clang-format on */
 
@@ -137,6 +139,7 @@ const struct kind kinds[] = {
 	{ "CPUID", 10, OP(cpuid), .note = " leaf=0" },
 	{ "IN", 30, OP(in), .note = " port=0x4d8" },
 	{ "OUT", 30, OP(out), .note = " port=0x80" },
+	{ "OUTS", 30, OP(outs), .note = " port=0x80" },
 	{ "RDMSR", 31, OP(rdmsr), .note = " msr=0x1a0" },
 	{ "WRMSR", 32, OP(wrmsr), .note = " msr=0x8b" },
 	{ "VMCALL", 18, OP(vmcall), NEEDS_HV, .note = " call=HC_VERSION" },
@@ -152,6 +155,7 @@ const struct kind kinds[] = {
 	  .note = " wake=pending" },
 	{ "IRQ-WINDOW", 7, .op = op_window, .empty = empty_irq, .prepare = raise_irq, NEEDS_HV,
 	  .note = "" },
+	{ "MMIO", 48, OP(mmio), NEEDS_HV, .note = " address=0xe0000000" },
 	{ "EPT-TOUCH", 48, OP(page), .begin = find_pages, .limit = pages_left,
 	  .note = " page=fresh" },
 	{ .name = NULL },

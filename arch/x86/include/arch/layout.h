@@ -10,7 +10,8 @@
  *   288       page metadata               all               all
  *   289       vmalloc, sensitive          all               -
  *   290       vmalloc, global             all               all
- *   291       vmalloc, local              every owner's     the owner's own 1 GiB
+ *   291       vmalloc, local              every owner's     the owner's own 1 GiB; its last 2 MiB are its
+ *                                                         access window (asi/window.h)
  *   292       per-CPU, nonsensitive       all               all
  *   293       per-CPU, sensitive          all               -
  *   294       self page                   "unrestricted"    the domain's number
@@ -42,6 +43,7 @@
 #define VMALLOC_GLOBAL_BASE    UL(0xffff910000000000)
 #define VMALLOC_LOCAL_BASE     UL(0xffff918000000000)
 #define VMALLOC_LOCAL_SIZE     PAGE_SIZE_1G /* of one owner; at BASE + owner * SIZE */
+#define WINDOW_SIZE	       PAGE_SIZE_2M /* of that, at its end: one page for each CPU */
 #define PERCPU_BASE	       UL(0xffff920000000000)
 #define PERCPU_SENSITIVE_BASE  UL(0xffff928000000000)
 #define PERCPU_STRIDE	       UL(0x40000)
@@ -55,6 +57,9 @@
 
 #ifndef __ASSEMBLER__
 #define PML4_SLOT(va) (((va) >> 39) & 511)
+/* The access window of an owner, by its number. */
+#define WINDOW_BASE(owner) (VMALLOC_LOCAL_BASE + ((owner) + 1UL) * VMALLOC_LOCAL_SIZE - WINDOW_SIZE)
+_Static_assert(CPUS_MAX <= WINDOW_SIZE / PAGE_SIZE, "a page for each CPU");
 _Static_assert(PML4_SLOT(DIRECTMAP_BASE) == 256, "first slot of the upper half");
 _Static_assert(PML4_SLOT(LOCALMAP_BASE) == PML4_SLOT(DIRECTMAP_BASE) + PHYS_SLOTS,
 	       "the local window follows the direct map");

@@ -78,6 +78,7 @@ enum vmcs_field {
 #define EPT_CAP_WALK_4		BIT(6)
 #define EPT_CAP_WB		BIT(14)
 #define EPT_CAP_2M		BIT(16)
+#define EPT_CAP_1G		BIT(17)
 #define EPT_CAP_INVEPT		BIT(20)
 #define EPT_CAP_INVEPT_SINGLE	BIT(25)
 #define EPT_CAP_INVEPT_ALL	BIT(26)

@@ -36,6 +36,9 @@ uint32_t vmx_revision(void);
 /* A control word: everything in the table of vmx.c, optional parts where the CPU has them. */
 uint32_t vmx_control_word(enum vmx_ctl ctl);
 
+/* Whether leaves of 1 GiB are allowed in EPT. */
+bool vmx_ept_has_1g(void);
+
 /* Drops what this CPU caches of a guest's EPT, of a VPID: the narrowest type it has. */
 void vmx_flush_ept(uint64_t eptp);
 void vmx_flush_vpid(uint16_t vpid);
