@@ -38,7 +38,7 @@ LDFLAGS := -static -nostdlib -z max-page-size=4096 --no-warn-rwx-segments --buil
 OBJS := $(SRCS:%=$B/obj/%.o) $(ASMS:%=$B/obj/%.o)
 IMAGE := $B/vestibule.elf
 
-.PHONY: all run test bench check unittests tsan fuzz mutants coverage bench-mm gdb clang format clean deps help
+.PHONY: all run test bench check model unittests tsan fuzz mutants coverage bench-mm gdb clang format clean deps help
 .DELETE_ON_ERROR:
 
 all: $(IMAGE) $B/vestibule.iso guests ## the image, its ISO and the test guests
@@ -56,7 +56,7 @@ run: deps ## boots the demo guests and prints the table of exit rates
 DEMO := --guest build/guests/hello.elf,mem=32:world --guest build/guests/exits.elf,mem=32:n=2000 \
 	--guest build/guests/ept-touch.elf,mem=32 --guest build/guests/xsave.elf,mem=32
 
-test: deps ## unit tests, checks, guests in Bochs, UEFI in QEMU
+test: deps ## unit tests, checks, the model, guests in Bochs, UEFI in QEMU
 	$Q$(MAKE) --no-print-directory all unittests clang
 	$Q$(MAKE) --no-print-directory B=build/debug DEBUG=1 build/debug/vestibule.elf
 	$Qscripts/test
@@ -67,6 +67,9 @@ bench: deps ## exit costs with asi=on and asi=off, side by side
 
 check: $(IMAGE) ## layers, headers, sizes, format, image
 	$Qscripts/test --only '^check'
+
+model: deps ## searches the Spin model of the ASI state machine, then plants its faults
+	$Qscripts/model
 
 gdb: all ## boots under QEMU (UEFI, no VMX) and waits for gdb on port 1234
 	$Qscripts/run --machine qemu-uefi --gdb --timeout 86400
