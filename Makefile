@@ -42,7 +42,7 @@ LDFLAGS := -static -nostdlib -z max-page-size=4096 --no-warn-rwx-segments --buil
 OBJS := $(SRCS:%=$B/obj/%.o) $(ASMS:%=$B/obj/%.o)
 IMAGE := $B/vestibule.elf
 
-.PHONY: all run test attack bench check unittests tsan fuzz mutants coverage bench-mm gdb clang format clean deps help
+.PHONY: all run test attack bench check model unittests tsan fuzz mutants coverage bench-mm gdb clang format clean deps help
 .DELETE_ON_ERROR:
 
 all: $(IMAGE) $B/vestibule.iso guests ## the image, its ISO and the test guests
@@ -60,7 +60,7 @@ run: deps ## boots the demo guests and prints the table of exit rates
 DEMO := --guest build/guests/hello.elf,mem=32:world --guest build/guests/exits.elf,mem=32:n=2000 \
 	--guest build/guests/ept-touch.elf,mem=32 --guest build/guests/xsave.elf,mem=32
 
-test: deps ## unit tests, checks, guests in Bochs, UEFI in QEMU
+test: deps ## unit tests, checks, the model, guests in Bochs, UEFI in QEMU
 	$Q$(MAKE) --no-print-directory all unittests clang
 	$Q$(MAKE) --no-print-directory B=build/debug DEBUG=1 build/debug/vestibule.elf
 	$Qscripts/test
@@ -77,6 +77,9 @@ attack: all ## two guests that cause ten million exits at random, with audits (N
 		--guest build/guests/attacker.elf,name=two,mem=16,domain=vcpu:"n=$$(($N / 2)) seed=$$(($(SEED) + 1)) audit=500000"
 N := 10000000
 SEED := 1
+
+model: deps ## searches the Spin model of the ASI state machine, then plants its faults
+	$Qscripts/model
 
 gdb: all ## boots under QEMU (UEFI, no VMX) and waits for gdb on port 1234
 	$Qscripts/run --machine qemu-uefi --gdb --timeout 86400

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One CPU, two domains in turn: exits that leave by fault, by call or not at all; interrupts where they are
+ * enabled; NMIs everywhere, that leave too. Events nest up to three deep above the vCPU loop: an interrupt,
+ * its page fault, an NMI; or an NMI, its page fault, another NMI.
+ */
+#define CPUS 1
+#ifndef LEVELS
+#define LEVELS 4
+#endif
+#define NMI_BY_FAULT 1
+#define MITIGATIONS 1
+#include "hardware.pml"
+#include "code.pml"
+
+#ifdef EVENTS /* at most so many between two VM entries, so that an endless run is our code's doing */
+byte events;
+#define EVENT events < EVENTS -> events++
+#else
+#define EVENT true
+#endif
+
+inline dispatch()
+{
+	if
+	:: event[_pid] == PF -> fault_fixup()
+	:: event[_pid] == NMI -> nmi()
+	:: event[_pid] == IRQ ->
+		if
+		:: skip
+		:: LEVEL + 1 < LEVELS -> touch()
+		fi
+	fi
+}
+
+/* What a handler may do, in this order; each is optional. */
+inline serve_exit()
+{
+	if
+	:: skip
+	:: touch()
+	fi;
+	if
+	:: skip
+	:: irq_window()
+	fi;
+	if
+	:: skip
+	:: true -> asi_exit(); touch()
+	:: true -> asi_exit(); v = 3 - v /* vmm/schedule.c: asi_exit(); */
+	fi
+}
+
+active [CPUS * LEVELS] proctype context() provided (running[CPU] == LEVEL)
+{
+	byte v = 1, gen, saved_cr2;
+	bit left;
+
+	if
+	:: LEVEL == 0 ->
+		secrets[CPU] = 1;
+		do
+		:: true -> asi_enter(v); /* vmm/run.c: restricted = asi_enter(v->asi); */
+			enter_guest(v);
+			serve_exit() /* vmm/run.c: if (!serve_exit(v)) */
+		od
+	:: else ->
+end:		do
+		:: trap()
+		od
+	fi
+}
+
+active proctype world()
+{
+end:	do
+	:: atomic {
+		!nmi_blocked[0] && !in_guest[0] && running[0] + 1 < LEVELS ->
+		EVENT;
+		nmi_blocked[0] = 1;
+		deliver(0, running[0] + 1, NMI)
+	   }
+	:: atomic {
+		irqs[0] && running[0] + 1 < LEVELS ->
+		EVENT;
+		deliver(0, running[0] + 1, IRQ)
+	   }
+	/* In every state: what the words promise. */
+	:: atomic {
+		cr3[0] && !curr[0] ->
+		NEVER(cr3_without_curr, true)
+	   }
+	:: atomic {
+		!cr3[0] && !taint_data[0] ->
+		NEVER(untainted, true)
+	   }
+	od
+}
