@@ -20,38 +20,40 @@ void pagecache_refill(enum mem_class class)
 {
 	uint64_t flags = spin_lock(&buddy.lock);
 	struct pagecache *c = this_cpu_ptr(pagecache);
-	uint32_t nr = c->nr[class];
-	struct page *page;
+	uint32_t nr = c->nr[class], limit = MIN(PAGECACHE_BATCH, c->limit);
 
 	list_cache(c);
-	while (nr < MIN(PAGECACHE_BATCH, c->limit)) {
-		page = pool_take(&buddy.pools[class], 0);
-		if (!page)
+	while (nr < limit) {
+		struct page *run = pool_take_some(&buddy.pools[class], limit - nr);
+
+		if (!run)
 			break;
-		page_set_state(page, PAGE_CACHED);
-		c->page[class][nr++] = page;
+		/* The first page on top: what is taken in a row lies in a row, and may return so. */
+		for (uint32_t i = 1U << run->order; i--;) {
+			run[i].order = 0;
+			page_set_state(&run[i], PAGE_CACHED);
+			c->page[class][nr++] = &run[i];
+		}
 	}
 	pool_note_peak(&buddy.pools[class]);
 	__atomic_store_n(&c->nr[class], nr, __ATOMIC_RELAXED);
 	spin_unlock(&buddy.lock, flags);
 }
 
-/* Gives back the @n coldest; the lock is held. */
+/* Gives back the @n coldest, those at once that were freed in a row; the lock is held. */
 static void give_coldest(struct pagecache *c, enum mem_class class, uint32_t n)
 {
-	uint32_t nr = c->nr[class];
+	struct page **page = c->page[class];
+	uint32_t nr = c->nr[class], row;
 
 	list_cache(c);
-	for (uint32_t i = 0; i < nr; i++) {
-		struct page *page = c->page[class][i];
-
-		if (i >= n) {
-			c->page[class][i - n] = page;
-			continue;
-		}
-		ASSERT(page->state == PAGE_CACHED);
-		pool_give(&buddy.pools[class], page, 0);
+	for (uint32_t i = 0; i < n; i += row) {
+		for (row = 0; i + row < n && page[i + row] == page[i] + row; row++)
+			ASSERT(page[i + row]->state == PAGE_CACHED);
+		pool_give_some(&buddy.pools[class], page[i], row);
 	}
+	for (uint32_t i = n; i < nr; i++)
+		page[i - n] = page[i];
 	__atomic_store_n(&c->nr[class], nr - n, __ATOMIC_RELAXED);
 }
 

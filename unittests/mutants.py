@@ -42,7 +42,7 @@ MUTANTS = [
     ("add-misaligned", "buddy", (BUDDY, "pfn ? bit_lowest(pfn) : PAGE_ORDER_MAX", "(unsigned int)PAGE_ORDER_MAX")),
     ("zalloc-first-page-only", "buddy",
      (PAGES, "clear_words(hva, PAGE_SIZE << order);", "clear_words(hva, PAGE_SIZE);")),
-    ("alias-always-direct", "buddy", ("mm/page.h", "? hpa_to_local(hpa)", "? hpa_to_direct(hpa)")),
+    ("alias-always-direct", "buddy", ("mm/page.h", "->class == LOCAL);", "->class > LOCAL);")),
     # The buddy's checks and error paths.
     ("page-double-free", "buddy", (BADUSE, "page->state != PAGE_USED || ", "")),
     ("page-free-other-order", "buddy", (BADUSE, "page->order != order || ", "")),
@@ -58,9 +58,11 @@ MUTANTS = [
     # In front of the pools, and behind them.
     ("pagecache-double-free", "pcp buddy",
      (BADUSE, "page->state != PAGE_USED ||", "(page->state != PAGE_USED && page->state != PAGE_CACHED) ||")),
+    ("pagecache-row-of-strangers", "pcp buddy", ("mm/pagecache.c", "page[i + row] == page[i] + row", "true")),
+    ("pagecache-inside-of-run", "pcp buddy", ("mm/pagecache.c", "run[i].order = 0;", "")),
     ("quarantine-too-early", "quarantine", (QUARANTINE, "if (!tlb_generation_passed(run->gen))", "if (false)")),
     # Slab.
-    ("slab-double-free", "slab slab_cpus", (SLAB, "if (!live || ", "if ((live & 0) || ")),
+    ("slab-double-free", "slab slab_cpus", (SLAB, "if (!live)", "if (live & 0)")),
     ("slab-double-free-near", "slab slab_cpus",
      (SLAB, "(free | __atomic_load_n(&word->remote, __ATOMIC_RELAXED)) >> nr & 1", "false")),
     ("slab-double-free-far", "slab_cpus",
