@@ -403,16 +403,6 @@ void slab_free(struct slab_cache *cache, void *object)
 		free_far(cache, object, flags);
 }
 
-/* Of an odd number, modulo 2^64: the start is right in three bits, and each step doubles them. */
-static uint64_t inverse(uint64_t odd)
-{
-	uint64_t x = odd;
-
-	for (unsigned int bits = 3; bits < 64; bits *= 2)
-		x *= 2 - odd * x;
-	return x;
-}
-
 void slab_cache_init(struct slab_cache *cache, const char *name, size_t size, size_t align,
 		     enum mem_class class, struct mem_owner *owner)
 {
@@ -437,8 +427,6 @@ void slab_cache_init(struct slab_cache *cache, const char *name, size_t size, si
 				      .keep = 1 };
 	cache->stride = cache->size + (DEBUG ? SLAB_REDZONE_SIZE : 0);
 	cache->stride = ALIGN_UP(MAX(cache->stride, STRIDE_MIN), cache->align);
-	cache->shift = bit_lowest(cache->stride);
-	cache->inverse = inverse(cache->stride >> cache->shift);
 	cpu_init(&cache->shared);
 	list_init(&cache->slabs);
 	list_init(&cache->empty);

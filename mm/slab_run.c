@@ -46,9 +46,21 @@ static uint32_t fit(struct slab_cache *cache, uint32_t run)
 	return run;
 }
 
+/* Of an odd number, modulo 2^64: the start is right in three bits, and each step doubles them. */
+static uint64_t inverse(uint64_t odd)
+{
+	uint64_t x = odd;
+
+	for (unsigned int bits = 3; bits < 64; bits *= 2)
+		x *= 2 - odd * x;
+	return x;
+}
+
 /* The smallest order that wastes at most an eighth and holds some objects. */
 void slab_geometry(struct slab_cache *cache)
 {
+	cache->shift = bit_lowest(cache->stride);
+	cache->inverse = inverse(cache->stride >> cache->shift);
 	for (cache->order = 0;; cache->order++) {
 		uint32_t run = (uint32_t)PAGE_SIZE << cache->order, used = fit(cache, run);
 
