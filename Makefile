@@ -155,8 +155,9 @@ bench-mm: deps ## the allocators beside glibc, jemalloc and mimalloc, with targe
 	$Q$(MAKE) --no-print-directory $B/unittests/bench_mm
 	$Qscripts/bench-mm
 
+# At a fixed address, as the image: so that a variable of this CPU's is one instruction in both.
 $B/unittests/bench_mm: unittests/bench_mm.c $(bench_mm_SRCS) Makefile unittests/tests.mk
-	$(call host_program,HOSTCC,$(HOSTCC) $(filter-out -O1,$(THREAD_CFLAGS)) -O2,unittests/bench_mm.c $(bench_mm_SRCS))
+	$(call host_program,HOSTCC,$(HOSTCC) $(filter-out -O1,$(THREAD_CFLAGS)) -O2 -fno-pie -no-pie,unittests/bench_mm.c $(bench_mm_SRCS))
 
 mutants: ## plants faults in copies of the sources, each to be seen by a unit test
 	$Qscripts/mutants

@@ -34,6 +34,11 @@ static inline unsigned int bit_lowest(uint64_t v)
 	return (unsigned int)__builtin_ctzll(v);
 }
 
+static inline uint64_t rotate_right(uint64_t v, unsigned int n)
+{
+	return v >> n | v << (-n & 63);
+}
+
 /* Whether [a, a+alen) and [b, b+blen) share a byte; no range wraps. */
 static inline bool ranges_overlap(uint64_t a, uint64_t alen, uint64_t b, uint64_t blen)
 {

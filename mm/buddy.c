@@ -48,6 +48,14 @@ static void pool_unlink(struct mem_pool *pool, struct page *run)
 	buddy.stats.free_pages[pfn_to_pageblock(page_to_pfn(run))->class] -= 1UL << order;
 }
 
+/* Of the runs that may begin at @pfn and have up to @nr pages. */
+static unsigned int largest_order(pfn_t pfn, uint64_t nr)
+{
+	unsigned int order = MIN(bit_highest(nr), pfn ? bit_lowest(pfn) : PAGE_ORDER_MAX);
+
+	return MIN(order, PAGE_ORDER_MAX);
+}
+
 void pool_split(struct mem_pool *pool, struct page *run, unsigned int from, unsigned int to)
 {
 	while (from > to) {
@@ -71,6 +79,15 @@ struct page *pool_take(struct mem_pool *pool, unsigned int order)
 		return run;
 	}
 	return NULL;
+}
+
+struct page *pool_take_some(struct mem_pool *pool, uint32_t max)
+{
+	unsigned int order = 0;
+
+	while (order < PAGE_ORDER_MAX && !pool->free[order])
+		order++;
+	return pool_take(pool, MIN(order, bit_highest(max)));
 }
 
 void pool_note_peak(struct mem_pool *pool)
@@ -106,6 +123,19 @@ void pool_give(struct mem_pool *pool, struct page *run, unsigned int order)
 		pfn &= twin;
 	}
 	pool_link(pool, pfn_to_page(pfn), order);
+}
+
+void pool_give_some(struct mem_pool *pool, struct page *page, uint32_t nr)
+{
+	while (nr) {
+		unsigned int order = largest_order(page_to_pfn(page), nr);
+
+		for (uint32_t i = 1; i < 1U << order; i++)
+			page_set_state(&page[i], PAGE_TAIL);
+		pool_give(pool, page, order);
+		page += 1U << order;
+		nr -= 1U << order;
+	}
 }
 
 /* Nobody has the run yet. Whole blocks are counted, not looked into: a TiB takes milliseconds. */
@@ -145,10 +175,8 @@ void buddy_add(hpa_t start, hpa_t end)
 
 	ASSERT(IS_ALIGNED(start.v | end.v, PAGE_SIZE) && start.v <= end.v && end.v <= PHYS_LIMIT);
 	while (pfn < end_pfn) {
-		unsigned int order = bit_highest(end_pfn - pfn);
+		unsigned int order = largest_order(pfn, end_pfn - pfn);
 
-		order = MIN(order, pfn ? bit_lowest(pfn) : PAGE_ORDER_MAX);
-		order = MIN(order, PAGE_ORDER_MAX);
 		flags = spin_lock(&buddy.lock);
 		buddy_add_run(pfn, order);
 		spin_unlock(&buddy.lock, flags);

@@ -92,8 +92,7 @@ static inline struct page *page_head(struct page *page)
 /* The address of a page by the class of its block: direct map, or local window if LOCAL. */
 static inline void *page_hva(const struct page *page)
 {
-	hpa_t hpa = pfn_to_hpa(page_to_pfn(page));
+	pfn_t pfn = page_to_pfn(page);
 
-	return pfn_to_pageblock(page_to_pfn(page))->class == LOCAL ? hpa_to_local(hpa)
-								   : hpa_to_direct(hpa);
+	return hpa_to_alias(pfn_to_hpa(pfn), pfn_to_pageblock(pfn)->class == LOCAL);
 }

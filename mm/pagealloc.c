@@ -117,7 +117,7 @@ static __noinline void *page_alloc_slow(unsigned int order, enum mem_class class
 
 void *page_alloc(unsigned int order, enum mem_class class, struct mem_owner *owner)
 {
-	if (likely(order == 0 && class < LOCAL && !owner)) {
+	if (likely(order == 0) && likely(class < LOCAL && !owner)) {
 		struct page *page = pagecache_take(class);
 
 		if (likely(page))
@@ -151,9 +151,10 @@ static void give_pages(struct page *run, unsigned int order)
 		pool_trim_surplus(pool);
 }
 
-static __noinline void page_free_slow(void *hva, unsigned int order, unsigned long caller)
+/* @run: what page_if_used() has found. */
+static __noinline void page_free_slow(struct page *run, void *hva, unsigned int order,
+				      unsigned long caller)
 {
-	struct page *run = page_if_used(hva, order);
 	enum mem_class class;
 
 	if (!run)
@@ -179,7 +180,7 @@ void page_free(void *hva, unsigned int order)
 		if (class < LOCAL && pagecache_put(page, class))
 			return;
 	}
-	page_free_slow(hva, order, CALLER);
+	page_free_slow(page, hva, order, CALLER);
 }
 
 void page_split(void *hva, unsigned int order, unsigned int to)

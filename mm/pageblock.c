@@ -140,7 +140,8 @@ static uint64_t idle_limit(const struct mem_pool *pool)
 
 bool pool_has_surplus(const struct mem_pool *pool)
 {
-	return pool != &buddy.pools[SENSITIVE] && pool->nr_free_blocks > idle_limit(pool);
+	/* No branch: which pool it is nobody can foresee. */
+	return (pool != &buddy.pools[SENSITIVE]) & (pool->nr_free_blocks > idle_limit(pool));
 }
 
 void pool_trim_surplus(struct mem_pool *pool)

@@ -6,21 +6,19 @@
 
 __percpu struct pagecache pagecache;
 
-/* Gives back the @n coldest; the lock is held. */
+/* Gives back the @n coldest, those at once that were freed in a row; the lock is held. */
 static void give_coldest(struct pagecache *c, enum mem_class class, uint32_t n)
 {
-	uint32_t nr = c->nr[class];
+	struct page **page = c->page[class];
+	uint32_t nr = c->nr[class], row;
 
-	for (uint32_t i = 0; i < nr; i++) {
-		struct page *page = c->page[class][i];
-
-		if (i >= n) {
-			c->page[class][i - n] = page;
-			continue;
-		}
-		ASSERT(page->state == PAGE_CACHED);
-		pool_give(&buddy.pools[class], page, 0);
+	for (uint32_t i = 0; i < n; i += row) {
+		for (row = 0; i + row < n && page[i + row] == page[i] + row; row++)
+			ASSERT(page[i + row]->state == PAGE_CACHED);
+		pool_give_some(&buddy.pools[class], page[i], row);
 	}
+	for (uint32_t i = n; i < nr; i++)
+		page[i - n] = page[i];
 	__atomic_store_n(&c->nr[class], nr - n, __ATOMIC_RELAXED);
 }
 
@@ -46,11 +44,16 @@ static bool start_over(struct pagecache *c)
 static void fill(struct pagecache *c, enum mem_class class)
 {
 	uint32_t nr = c->nr[class];
-	struct page *page;
+	struct page *run;
 
-	while (nr < PAGECACHE_BATCH && (page = pool_take(&buddy.pools[class], 0))) {
-		page_set_state(page, PAGE_CACHED);
-		c->page[class][nr++] = page;
+	while (nr < PAGECACHE_BATCH &&
+	       (run = pool_take_some(&buddy.pools[class], PAGECACHE_BATCH - nr))) {
+		/* The first page on top: what is taken in a row lies in a row, and may return so. */
+		for (uint32_t i = 1U << run->order; i--;) {
+			run[i].order = 0;
+			page_set_state(&run[i], PAGE_CACHED);
+			c->page[class][nr++] = &run[i];
+		}
 	}
 	pool_note_peak(&buddy.pools[class]);
 	__atomic_store_n(&c->nr[class], nr, __ATOMIC_RELAXED);

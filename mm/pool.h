@@ -65,6 +65,10 @@ static inline bool buddy_manages(hpa_t hpa)
  */
 struct page *pool_take(struct mem_pool *pool, unsigned int order);
 void pool_give(struct mem_pool *pool, struct page *run, unsigned int order);
+/* The smallest run there is, of at most @max pages: one that is larger is split as little as may be. */
+struct page *pool_take_some(struct mem_pool *pool, uint32_t max);
+/* @nr pages side by side. */
+void pool_give_some(struct mem_pool *pool, struct page *page, uint32_t nr);
 /* After memory was taken to be used. */
 void pool_note_peak(struct mem_pool *pool);
 /* Makes of @run a used one of order @to; the rest goes to @pool. */

@@ -8,7 +8,8 @@
  *
  * Which objects are free is a bit each in the head of their slab, outside of them: there is no
  * link in a free object to corrupt, whatever is written there, and a second free is seen for
- * certain, however much later.
+ * certain, however much later. Each CPU knows the 64 objects among which it freed last: to free
+ * one more of them takes no look at anything but their word.
  */
 #include "mm/slab.h"
 #include "arch/insn.h"
@@ -24,10 +25,12 @@
 
 _Static_assert(sizeof(struct slab_cpu) * CPUS_MAX == PAGE_SIZE, "those of all CPUs fill a page");
 
-static const struct slab_word no_word;
+static const struct slab_word no_word = { .free = ~0UL };
 /* Of a cache that has no per-CPU part yet: whoever looks finds nothing, and nothing is theirs. */
 static const struct slab_cpu no_cpus[CPUS_MAX] = {
-	[0 ... CPUS_MAX - 1] = { .word = (struct slab_word *)&no_word },
+	[0 ... CPUS_MAX - 1] = { .word = (struct slab_word *)&no_word,
+				 .none = ~0UL,
+				 .near = (struct slab_word *)&no_word },
 };
 
 /* The caches of SENSITIVE and GLOBAL; those of LOCAL are in their owners. */
@@ -45,15 +48,30 @@ static struct slab_cpu *cpu_or_shared(struct slab_cache *cache)
 	return cache->cpus == no_cpus ? &cache->shared : this_slab_cpu(cache);
 }
 
-/* The number that stands in the slabs of @c. */
-static uint32_t number_of(const struct slab_cache *cache, const struct slab_cpu *c)
+static void set_owner(struct slab *slab, struct slab_cpu *c)
 {
-	return c == &cache->shared ? NO_CPU : this_cpu(cpu_number);
+	__atomic_store_n(&slab->owner, c, __ATOMIC_RELAXED);
 }
 
-static void set_owner(struct slab *slab, uint32_t owner)
+static void set_near(const struct slab_cache *cache, struct slab_cpu *c, struct slab *slab,
+		     uint64_t nr)
 {
-	__atomic_store_n(&slab->owner, owner, __ATOMIC_RELAXED);
+	c->near = &slab->words[nr / SLAB_WORD_BITS];
+	c->near_base = slab_object(cache, slab, ALIGN_DOWN(nr, SLAB_WORD_BITS));
+}
+
+/* Nothing can be freed into no_word: all are free there. */
+static void use_no_near(struct slab_cpu *c)
+{
+	c->near = (struct slab_word *)&no_word;
+	c->near_base = NULL;
+}
+
+/* @slab is @c's no more. */
+static void disown(struct slab_cache *cache, struct slab_cpu *c, struct slab *slab)
+{
+	set_owner(slab, &cache->shared);
+	use_no_near(c);
 }
 
 static struct slab_cache **caches_of(enum mem_class class, struct mem_owner *owner)
@@ -124,7 +142,7 @@ static struct slab *next_slab(struct slab_cache *cache, struct slab_cpu *c)
 	}
 	slab = list_entry(list->next, struct slab, link);
 	list_del(&slab->link);
-	set_owner(slab, number_of(cache, c));
+	set_owner(slab, c);
 	return slab;
 }
 
@@ -143,7 +161,7 @@ static bool refill(struct slab_cache *cache, struct slab_cpu *c)
 			if (choose_word(cache, c))
 				return true;
 			/* All are live: whoever frees one of them first adopts the slab. */
-			set_owner(c->slab, NO_CPU);
+			disown(cache, c, c->slab);
 		}
 		use_no_word(c);
 		c->slab = next_slab(cache, c);
@@ -157,25 +175,14 @@ static __always_inline void *take(const struct slab_cache *cache, struct slab_cp
 	uint64_t free = c->word->free;
 
 	__atomic_store_n(&c->word->free, free & (free - 1), __ATOMIC_RELAXED);
-	return c->base + bit_lowest(free) * (uint64_t)cache->stride;
-}
-
-/* The hot object, or NULL. */
-static __always_inline void *take_hot(struct slab_cpu *c)
-{
-	void *object = c->hot;
-
-	if (object) {
-		c->hot = NULL;
-		__atomic_store_n(&c->hot_slab->hot, 0, __ATOMIC_RELAXED);
-	}
-	return object;
+	return c->base + (uint64_t)bit_lowest(free) * cache->stride;
 }
 
 static void cpu_init(struct slab_cpu *c)
 {
 	*c = (struct slab_cpu){ 0 };
 	use_no_word(c);
+	use_no_near(c);
 	list_init(&c->partial);
 }
 
@@ -237,12 +244,8 @@ static __noinline void *alloc_slow(struct slab_cache *cache)
 
 	flags = spin_lock(&cache->lock);
 	for (;;) {
-		/* An interrupt may have freed one meanwhile: no slab with a hot object loses its CPU. */
 		c = cpu_or_shared(cache);
-		object = take_hot(c);
-		if (!object && refill(cache, c))
-			object = take(cache, c);
-		if (object)
+		if (refill(cache, c))
 			break;
 		spin_unlock(&cache->lock, flags);
 		slab = create_or_trim(cache);
@@ -251,6 +254,7 @@ static __noinline void *alloc_slow(struct slab_cache *cache)
 		flags = spin_lock(&cache->lock);
 		slab_add(cache, slab);
 	}
+	object = take(cache, c);
 	wanted = wants_cpus(cache);
 	spin_unlock(&cache->lock, flags);
 	if (wanted)
@@ -258,24 +262,29 @@ static __noinline void *alloc_slow(struct slab_cache *cache)
 	return object;
 }
 
-/* @word of @slab, whose bit @bit is neither free nor remote, gets it back. The lock is held. */
-static void give_back(struct slab_cache *cache, struct slab *slab, struct slab_word *word,
-		      uint64_t bit, struct list *released)
+/* @slab gets back its object @nr, which is live. The lock is held. */
+static void give_back(struct slab_cache *cache, struct slab *slab, uint64_t nr,
+		      struct list *released)
 {
+	struct slab_word *word = &slab->words[nr / SLAB_WORD_BITS];
+	uint64_t bit = BIT(nr % SLAB_WORD_BITS);
 	struct slab_cpu *c = cpu_or_shared(cache);
 
-	if (slab->owner != NO_CPU && slab->owner != number_of(cache, c)) {
+	if (slab->owner != &cache->shared && slab->owner != c) {
 		__atomic_store_n(&word->remote, word->remote | bit, __ATOMIC_RELAXED);
 		return;
 	}
 	__atomic_store_n(&word->free, word->free | bit, __ATOMIC_RELAXED);
-	if (slab->owner != number_of(cache, c) || (list_empty(&slab->link) && slab != c->slab)) {
+	if (slab->owner != c || (list_empty(&slab->link) && slab != c->slab)) {
 		list_del(&slab->link);
 		list_add(&c->partial, &slab->link);
-		set_owner(slab, number_of(cache, c));
+		set_owner(slab, c);
+		set_near(cache, c, slab, nr);
 	}
-	if (slab != c->slab && slab_is_empty(cache, slab))
+	if (slab != c->slab && slab_is_empty(cache, slab)) {
+		disown(cache, c, slab);
 		slab_retire(cache, slab, released);
+	}
 }
 
 /*
@@ -301,11 +310,11 @@ static __noinline void free_slow(struct slab_cache *cache, void *object)
 	bit = BIT(nr % SLAB_WORD_BITS);
 	/* The slab's CPU changes both without the lock, for other objects than this one. */
 	live = ~(__atomic_load_n(&word->free, __ATOMIC_RELAXED) | word->remote) & bit;
-	if (!live || __atomic_load_n(&slab->hot, __ATOMIC_RELAXED) == slab_offset(slab, object))
+	if (!live)
 		slab_bad_free(cache, object, __builtin_return_address(0));
 	if (DEBUG)
 		slab_debug_free(cache, object, __builtin_return_address(0));
-	give_back(cache, slab, word, bit, &released);
+	give_back(cache, slab, nr, &released);
 	wanted = wants_cpus(cache);
 	spin_unlock(&cache->lock, flags);
 
@@ -314,15 +323,51 @@ static __noinline void free_slow(struct slab_cache *cache, void *object)
 		cpus_create(cache);
 }
 
+/*
+ * Frees @object, number @nr of @word, of a slab of @c's; false if that would be wrong, or empties
+ * the word, which may be the last of its slab.
+ */
+static __always_inline bool put(struct slab_cache *cache, struct slab_cpu *c,
+				struct slab_word *word, uint64_t nr, void *object)
+{
+	uint64_t free = word->free;
+
+	if (unlikely((free | __atomic_load_n(&word->remote, __ATOMIC_RELAXED)) >> nr & 1))
+		return false;
+	free |= BIT(nr);
+	if (unlikely(free == ~0UL && word != c->word))
+		return false;
+	if (DEBUG)
+		slab_debug_free(cache, object, __builtin_return_address(0));
+	__atomic_store_n(&word->free, free, __ATOMIC_RELAXED);
+	return true;
+}
+
+/* What is not near. Interrupts are off; @flags says what they were. */
+static __noinline void free_far(struct slab_cache *cache, void *object, uint64_t flags)
+{
+	struct slab_cpu *c = this_slab_cpu(cache);
+	uint64_t nr;
+	struct slab *slab = slab_of(cache, object, &nr);
+	bool done = false;
+
+	if (likely(slab && __atomic_load_n(&slab->owner, __ATOMIC_RELAXED) == c)) {
+		set_near(cache, c, slab, nr);
+		done = put(cache, c, &slab->words[nr / SLAB_WORD_BITS], nr % SLAB_WORD_BITS,
+			   object);
+	}
+	irq_restore(flags);
+	if (!done)
+		free_slow(cache, object);
+}
+
 void *slab_alloc(struct slab_cache *cache)
 {
 	uint64_t flags = irq_save();
 	struct slab_cpu *c = this_slab_cpu(cache);
-	void *object = take_hot(c);
+	void *object;
 
-	if (object) {
-		irq_restore(flags);
-	} else if (likely(c->word->free != c->none)) {
+	if (likely(c->word->free != c->none)) {
 		object = take(cache, c);
 		irq_restore(flags);
 	} else {
@@ -348,42 +393,14 @@ void *slab_zalloc(struct slab_cache *cache)
 
 void slab_free(struct slab_cache *cache, void *object)
 {
-	uint64_t flags = irq_save(), nr, free;
-	struct slab *slab = slab_of(cache, object, &nr);
-	uint32_t cpu = this_cpu(cpu_number);
-	struct slab_word *word;
-	struct slab_cpu *c;
+	uint64_t flags = irq_save();
+	struct slab_cpu *c = this_slab_cpu(cache);
+	uint64_t nr = slab_number(cache, c->near_base, object);
 
-	if (unlikely(!slab || __atomic_load_n(&slab->owner, __ATOMIC_RELAXED) != cpu))
-		goto slow;
-	c = this_slab_cpu(cache);
-	word = &slab->words[nr / SLAB_WORD_BITS];
-	free = word->free;
-	if (unlikely((free | __atomic_load_n(&word->remote, __ATOMIC_RELAXED)) >>
-				     nr % SLAB_WORD_BITS &
-			     1 ||
-		     slab->hot == slab_offset(slab, object)))
-		goto slow;
-	if (!c->hot) {
-		if (DEBUG)
-			slab_debug_free(cache, object, __builtin_return_address(0));
-		c->hot = object;
-		c->hot_slab = slab;
-		__atomic_store_n(&slab->hot, slab_offset(slab, object), __ATOMIC_RELAXED);
+	if (likely(nr < SLAB_WORD_BITS && put(cache, c, c->near, nr, object)))
 		irq_restore(flags);
-		return;
-	}
-	free |= BIT(nr % SLAB_WORD_BITS);
-	if (unlikely(free == ~0UL && slab != c->slab))
-		goto slow;
-	if (DEBUG)
-		slab_debug_free(cache, object, __builtin_return_address(0));
-	__atomic_store_n(&word->free, free, __ATOMIC_RELAXED);
-	irq_restore(flags);
-	return;
-slow:
-	irq_restore(flags);
-	free_slow(cache, object);
+	else
+		free_far(cache, object, flags);
 }
 
 void slab_cache_init(struct slab_cache *cache, const char *name, size_t size, size_t align,
@@ -412,7 +429,6 @@ void slab_cache_init(struct slab_cache *cache, const char *name, size_t size, si
 				      .keep = 1 };
 	cache->stride = cache->size + (DEBUG ? SLAB_REDZONE_SIZE : 0);
 	cache->stride = ALIGN_UP(MAX(cache->stride, STRIDE_MIN), cache->align);
-	cache->reciprocal = ~0UL / cache->stride + 1;
 	cpu_init(&cache->shared);
 	list_init(&cache->slabs);
 	list_init(&cache->empty);

@@ -17,13 +17,13 @@
 struct slab;
 struct slab_word;
 
-/* What a CPU takes objects from. */
+/* What a CPU takes objects from, and puts them back to. */
 struct slab_cpu {
-	void *hot;		/* the object freed last, if it is here; its bit says live */
-	struct slab *hot_slab;	/* the slab of @hot, one of this CPU's */
 	struct slab_word *word; /* of @slab: the 64 objects that the next one is taken from */
 	uint64_t none;		/* what @word says if none of them is free */
 	uint8_t *base;		/* the first of them */
+	struct slab_word *near; /* 64 of a slab of this CPU's, into which one was freed last */
+	uint8_t *near_base;	/* the first of them */
 	struct slab *slab;	/* NULL: none, and no object is free in @word */
 	struct list partial;	/* its other slabs that have free objects */
 } __aligned(64);
@@ -34,8 +34,9 @@ struct slab_cache {
 	uint64_t window;       /* where RAM starts in the window of this class */
 	uint64_t run_mask;     /* bytes of a slab - 1 */
 	uint64_t tag;	       /* the cache's address, encoded */
-	uint64_t reciprocal;   /* 2^64 / stride, rounded up: multiplying by it divides */
-	uint32_t head_size;    /* bytes from the head of a slab to its first object */
+	uint64_t head_size;    /* bytes from the head of a slab to its first object */
+	uint64_t inverse;      /* modulo 2^64, of the odd number that is stride >> shift */
+	uint32_t shift;
 	uint32_t per_slab;     /* objects of a slab */
 	uint32_t stride, size; /* bytes from object to object; that the user may touch */
 

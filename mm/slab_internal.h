@@ -6,7 +6,6 @@
 #include "mm/slab.h"
 
 #define SLAB_WORD_BITS	  64
-#define NO_CPU		  CPUS_MAX
 #define SLAB_REDZONE_SIZE 16 /* at least, in debug builds */
 
 /*
@@ -24,8 +23,7 @@ struct slab {
 	struct list link; /* in its owner's or its cache's list; by itself: all live, or current */
 	struct list all;  /* in cache->slabs */
 	uint64_t tag;	  /* slab_tag() */
-	uint32_t owner;	  /* number of a CPU, or NO_CPU */
-	uint32_t hot; /* the owner's hot object, if it is of this slab: bytes from here; else 0 */
+	struct slab_cpu *owner; /* a CPU's, or the cache's @shared: nobody's */
 	struct slab_word words[];
 };
 _Static_assert(sizeof(struct slab) + sizeof(struct slab_word) == 64,
@@ -69,9 +67,15 @@ static inline uint8_t *slab_object(const struct slab_cache *cache, const struct 
 	return (uint8_t *)slab + cache->head_size + nr * cache->stride;
 }
 
-static __always_inline uint32_t slab_offset(const struct slab *slab, const void *object)
+/*
+ * The number of the object at @object, counted from the one at @base; if @object is none or stands
+ * in front of @base, a number that no slab has. A multiplication by an odd number and a rotation
+ * map 64 bits one to one; this pair takes q strides to q, so nothing else gets there.
+ */
+static __always_inline uint64_t slab_number(const struct slab_cache *cache, const uint8_t *base,
+					    const void *object)
 {
-	return (uint32_t)((uint64_t)object - (uint64_t)slab);
+	return rotate_right(((uint64_t)object - (uint64_t)base) * cache->inverse, cache->shift);
 }
 
 /*
@@ -81,7 +85,6 @@ static __always_inline uint32_t slab_offset(const struct slab *slab, const void 
 static __always_inline struct slab *slab_of(const struct slab_cache *cache, const void *object,
 					    uint64_t *nr)
 {
-	unsigned __int128 product;
 	const struct page *page;
 	uint64_t hpa, offset;
 	struct slab *slab;
@@ -96,13 +99,8 @@ static __always_inline struct slab *slab_of(const struct slab_cache *cache, cons
 	slab = (struct slab *)((uint64_t)object - offset + page->slab);
 	if (unlikely(slab->tag != slab_tag(cache, slab)))
 		return NULL;
-	/* The high half is the quotient; the low one is below the factor if nothing remains. */
-	product = (unsigned __int128)((uint64_t)object - (uint64_t)slab - cache->head_size) *
-		  cache->reciprocal;
-	*nr = (uint64_t)(product >> 64);
-	if (unlikely((uint64_t)product >= cache->reciprocal || *nr >= cache->per_slab))
-		return NULL;
-	return slab;
+	*nr = slab_number(cache, slab_object(cache, slab, 0), object);
+	return likely(*nr < cache->per_slab) ? slab : NULL;
 }
 
 /* ---- slab_run.c ---- */

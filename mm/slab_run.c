@@ -9,7 +9,7 @@
 #define ORDER_MAX 6 /* enough that an object of SLAB_SIZE_MAX wastes an eighth */
 /* Changing slabs takes time: objects up to SMALL get slabs of PER_SLAB_MIN, or of SMALL_ORDER. */
 #define SMALL	     1024
-#define PER_SLAB_MIN 60
+#define PER_SLAB_MIN 250
 #define SMALL_ORDER  2
 
 #define LINE	 64
@@ -38,17 +38,29 @@ static uint32_t fit(struct slab_cache *cache, uint32_t run)
 			sizeof(struct slab) + slab_nr_words(cache) * sizeof(struct slab_word);
 		uint32_t used;
 
-		cache->head_size = (uint32_t)ALIGN_UP(head, cache->align);
-		used = cache->head_size + cache->per_slab * cache->stride;
+		cache->head_size = ALIGN_UP(head, cache->align);
+		used = (uint32_t)cache->head_size + cache->per_slab * cache->stride;
 		if (used <= run)
 			return used;
 	}
 	return run;
 }
 
+/* Of an odd number, modulo 2^64: the start is right in three bits, and each step doubles them. */
+static uint64_t inverse(uint64_t odd)
+{
+	uint64_t x = odd;
+
+	for (unsigned int bits = 3; bits < 64; bits *= 2)
+		x *= 2 - odd * x;
+	return x;
+}
+
 /* The smallest order that wastes at most an eighth and holds some objects. */
 void slab_geometry(struct slab_cache *cache)
 {
+	cache->shift = bit_lowest(cache->stride);
+	cache->inverse = inverse(cache->stride >> cache->shift);
 	for (cache->order = 0;; cache->order++) {
 		uint32_t run = (uint32_t)PAGE_SIZE << cache->order, used = fit(cache, run);
 
@@ -75,8 +87,7 @@ struct slab *slab_create(struct slab_cache *cache)
 	/* Heads at different offsets in their runs: at one, they would compete for cache lines. */
 	page->slab = (uint32_t)((page_to_pfn(page) >> cache->order) % cache->colours * LINE);
 	slab = (struct slab *)(run + page->slab);
-	slab->owner = NO_CPU;
-	slab->hot = 0;
+	slab->owner = &cache->shared;
 	list_init(&slab->link);
 	list_init(&slab->all);
 	for (uint32_t i = 0; i < slab_nr_words(cache); i++)
@@ -128,7 +139,7 @@ uint64_t slab_live(const struct slab_cache *cache, const struct slab *slab)
 		for (bits &= ~slab_word_none(cache, i); bits; bits &= bits - 1)
 			nr--;
 	}
-	return nr - (__atomic_load_n(&slab->hot, __ATOMIC_RELAXED) != 0);
+	return nr;
 }
 
 void slab_check(const struct slab_cache *cache, const struct slab *slab)
@@ -161,7 +172,6 @@ void slab_release(struct slab_cache *cache, uint64_t keep, struct list *out)
 
 void slab_retire(struct slab_cache *cache, struct slab *slab, struct list *out)
 {
-	__atomic_store_n(&slab->owner, NO_CPU, __ATOMIC_RELAXED);
 	list_del(&slab->link);
 	list_add(&cache->empty, &slab->link);
 	cache->nr_empty++;
@@ -206,13 +216,10 @@ void slab_check_none_live(const struct slab_cache *cache, const void *caller)
 		for (uint32_t i = 0; i < cache->per_slab; i++) {
 			const struct slab_word *word = &slab->words[i / SLAB_WORD_BITS];
 
-			void *at = slab_object(cache, slab, i);
-
-			if ((word->free | word->remote) & BIT(i % SLAB_WORD_BITS) ||
-			    slab_offset(slab, at) == slab->hot)
+			if ((word->free | word->remote) & BIT(i % SLAB_WORD_BITS))
 				continue;
 			if (nr++ < SAID_MAX)
-				object[nr - 1] = at;
+				object[nr - 1] = slab_object(cache, slab, i);
 		}
 	}
 	if (nr)

@@ -137,7 +137,8 @@ static double mix(bool classes)
 		random ^= random << 17;
 		slot = (unsigned int)(random >> 20) % MIX;
 		order = slot % 4;
-		class = classes ? (enum mem_class)(slot % MEM_CLASS_NR) : SENSITIVE;
+		class = (enum mem_class)(slot % MEM_CLASS_NR *
+					 classes); /* as much to do either way */
 		if (held[slot]) {
 			page_free(held[slot], order);
 			held[slot] = NULL;

@@ -101,6 +101,44 @@ static void expect_double_free(struct slab_cache *cache, void *object)
 	assert_non_null(strstr(fake_panic_text, "double free"));
 }
 
+/* A slab that a CPU has given up is no longer near: what it frees there, another CPU has to collect. */
+static void test_near(void **state)
+{
+	static void *object[2000];
+	unsigned int live = 1000;
+	struct slab_cache cache;
+	struct slab *slab;
+	uint64_t nr;
+
+	(void)state;
+	start(&cache, 64);
+	for (unsigned int i = 0; i < live; i++)
+		object[i] = slab_alloc(&cache);
+	slab = slab_of(&cache, object[0], &nr);
+	assert_ptr_equal(slab->owner, &cache.shared);
+	slab_free(&cache, object[0]);
+	assert_ptr_equal(slab->owner, cache.cpus);
+	object[0] = slab_alloc(&cache);
+	while (slab->owner == cache.cpus) /* until all of its objects are live again */
+		object[live++] = slab_alloc(&cache);
+
+	cpu_number = 1;
+	slab_free(&cache, slab_object(&cache, slab, 2));
+	assert_ptr_equal(slab->owner, cache.cpus + 1);
+	cpu_number = 0;
+	slab_free(&cache, slab_object(&cache, slab, 1));
+	assert_int_equal(slab->words[0].remote, BIT(1));
+	expect_double_free(&cache, slab_object(&cache, slab, 1));
+	expect_double_free(&cache, slab_object(&cache, slab, 2));
+	assert_int_equal(slab_cache_live(&cache), live - 2);
+	for (unsigned int i = 0; i < live; i++)
+		if (object[i] != slab_object(&cache, slab, 1) &&
+		    object[i] != slab_object(&cache, slab, 2))
+			slab_free(&cache, object[i]);
+	assert_int_equal(slab_cache_live(&cache), 0);
+	slab_cache_destroy(&cache);
+}
+
 /* A second free is seen on every CPU, wherever the object went with the first. */
 static void test_double_free(void **state)
 {
@@ -208,6 +246,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(test_without_cpus, check_all_returned),
 		cmocka_unit_test_teardown(test_no_lock, check_all_returned),
+		cmocka_unit_test_teardown(test_near, check_all_returned),
 		cmocka_unit_test_teardown(test_double_free, check_all_returned),
 		cmocka_unit_test_teardown(test_producer, check_all_returned),
 		cmocka_unit_test_teardown(test_random_walk, check_all_returned),

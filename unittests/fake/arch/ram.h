@@ -32,6 +32,11 @@ static inline void *hpa_to_local(hpa_t hpa)
 	return fake_ram_local + hpa.v;
 }
 
+static inline void *hpa_to_alias(hpa_t hpa, bool local)
+{
+	return local ? hpa_to_local(hpa) : hpa_to_direct(hpa);
+}
+
 static inline bool hva_is_local(const void *hva)
 {
 	return (uint64_t)hva - (uint64_t)fake_ram_local < FAKE_RAM_SIZE;

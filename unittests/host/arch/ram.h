@@ -15,13 +15,12 @@
 
 #ifdef __SANITIZE_THREAD__ /* gcc: it leaves us the lowest 512 GiB only */
 #define HOST_RAM_DIRECT UL(0x1000000000)
-#define HOST_RAM_LOCAL	UL(0x2000000000)
 #define HOST_PAGES	UL(0x3000000000)
 #else
 #define HOST_RAM_DIRECT UL(0x200000000000)
-#define HOST_RAM_LOCAL	UL(0x280000000000)
 #define HOST_PAGES	UL(0x300000000000)
 #endif
+#define HOST_RAM_LOCAL	(HOST_RAM_DIRECT + FAKE_RAM_SIZE) /* side by side, as in the hypervisor */
 #define HOST_PAGEBLOCKS (HOST_PAGES + PAGE_SIZE_1G * 32)
 
 static inline void *hpa_to_direct(hpa_t hpa)
@@ -34,6 +33,11 @@ static inline void *hpa_to_local(hpa_t hpa)
 	return (void *)(HOST_RAM_LOCAL + hpa.v);
 }
 
+static inline void *hpa_to_alias(hpa_t hpa, bool local)
+{
+	return (void *)(HOST_RAM_DIRECT + hpa.v + local * FAKE_RAM_SIZE);
+}
+
 static inline bool hva_is_local(const void *hva)
 {
 	return (uint64_t)hva - HOST_RAM_LOCAL < FAKE_RAM_SIZE;
@@ -41,10 +45,10 @@ static inline bool hva_is_local(const void *hva)
 
 static inline bool hva_is_ram(const void *hva)
 {
-	return (uint64_t)hva - HOST_RAM_DIRECT < FAKE_RAM_SIZE || hva_is_local(hva);
+	return (uint64_t)hva - HOST_RAM_DIRECT < 2 * FAKE_RAM_SIZE;
 }
 
 static inline hpa_t hva_to_hpa(const void *hva)
 {
-	return (hpa_t){ (uint64_t)hva - (hva_is_local(hva) ? HOST_RAM_LOCAL : HOST_RAM_DIRECT) };
+	return (hpa_t){ (uint64_t)hva % FAKE_RAM_SIZE };
 }

@@ -27,12 +27,12 @@ struct percpu_part {
 
 /* What of the areas is backed by memory; between the parts are guards. */
 static const struct percpu_part percpu_parts[] = {
-	{ 0x00000, 0x8000 },
+	{ 0x00000, PERCPU_DATA_SIZE },
 	{ 0x10000, 0x2000 },
 	{ PERCPU_DYN_OFFSET, PERCPU_DYN_SIZE },
 };
 static const struct percpu_part percpu_sensitive_parts[] = {
-	{ 0x00000, 0x8000 },
+	{ 0x00000, PERCPU_DATA_SIZE },
 	{ 0x10000, 0x4000 },
 	{ PERCPU_DYN_OFFSET, PERCPU_DYN_SIZE },
 };
