@@ -77,12 +77,12 @@ void *percpu_alloc(size_t size, size_t align, enum mem_class class)
 	uint64_t nr, first;
 	char *handle;
 
-	if (!size || !align || (align & (align - 1)) || align > PERCPU_ALIGN_MAX ||
-	    (!sensitive && class != GLOBAL))
+	if (!size || size > PERCPU_DYN_SIZE || !align || (align & (align - 1)) ||
+	    align > PERCPU_ALIGN_MAX || (!sensitive && class != GLOBAL))
 		panic("percpu_alloc of %lu bytes, align %lu, class %u, called from 0x%lx: no such "
 		      "memory",
 		      size, align, class, (uint64_t)__builtin_return_address(0));
-	nr = size > PERCPU_DYN_SIZE ? UNITS + 1 : DIV_ROUND_UP(size, PERCPU_UNIT);
+	nr = DIV_ROUND_UP(size, PERCPU_UNIT);
 	first = take_units(half_of(sensitive), nr, MAX(align / PERCPU_UNIT, 1));
 	if (first == UNITS)
 		return NULL;

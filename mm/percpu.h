@@ -24,8 +24,9 @@
 #define PERCPU_HANDLE	 (1UL << 62) /* taken off CPU 0's address */
 
 /*
- * @size bytes, zero on every CPU, aligned to @align, a power of two up to PERCPU_ALIGN_MAX; NULL if there
- * is no room. Any context but NMI; SENSITIVE memory and its books cross, GLOBAL ones do not.
+ * @size bytes, up to PERCPU_DYN_SIZE, zero on every CPU, aligned to @align, a power of two up to
+ * PERCPU_ALIGN_MAX; NULL if there is no room. What an empty area has no room for either is the caller's bug: a
+ * panic that names it. Any context but NMI; SENSITIVE memory and its books cross, GLOBAL ones do not.
  */
 void *percpu_alloc(size_t size, size_t align, enum mem_class class);
 /* Gives back what percpu_alloc returned; anything else is a panic that names it. NULL is ignored. */

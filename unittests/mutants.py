@@ -65,6 +65,15 @@ MUTANTS = [
     ("pagecache-row-of-strangers", "pcp buddy", ("mm/pagecache.c", "page[i + row] == page[i] + row", "true")),
     ("pagecache-inside-of-run", "pcp buddy", ("mm/pagecache.c", "run[i].order = 0;", "")),
     ("quarantine-too-early", "quarantine", (QUARANTINE, "if (!tlb_generation_passed(run->gen))", "if (false)")),
+    # Per-CPU memory.
+    ("percpu-more-than-fits", "percpu", ("mm/percpu.c", "size > PERCPU_DYN_SIZE || ", "")),
+    ("percpu-align-over-page", "percpu", ("mm/percpu.c", "align > PERCPU_ALIGN_MAX", "false")),
+    ("percpu-align-no-power", "percpu", ("mm/percpu.c", "(align & (align - 1))", "false")),
+    ("percpu-halves-mixed", "percpu", ("mm/percpu.c", "sensitive ? &percpu_secret : &percpu_global", "&percpu_global")),
+    ("percpu-one-cpu-cleared", "percpu",
+     ("mm/percpu.c", "clear_words(percpu_ptr(handle, cpu)", "clear_words(percpu_ptr(handle, 0)")),
+    ("percpu-double-free", "percpu", ("mm/percpu.c", "if (!bit_get(half->taken, first))", "if (false)")),
+    ("percpu-frees-neighbour", "percpu", ("mm/percpu.c", " && !bit_get(half->begins, i)", "")),
     # Slab.
     ("slab-double-free", "slab slab_cpus", (SLAB, "if (!live)", "if (live & 0)")),
     ("slab-double-free-near", "slab slab_cpus",

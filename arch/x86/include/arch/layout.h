@@ -45,6 +45,7 @@
 #define PERCPU_BASE	       UL(0xffff920000000000)
 #define PERCPU_SENSITIVE_BASE  UL(0xffff928000000000)
 #define PERCPU_STRIDE	       UL(0x40000)
+#define PERCPU_DATA_SIZE       UL(0x8000) /* for what is declared __percpu, at the start of each area */
 #define SELF_PAGE	       UL(0xffff930000000000)
 #define DEVICE_BASE	       UL(0xffff938000000000)
 #define IMAGE_BASE	       UL(0xffffffff80000000)

@@ -25,12 +25,12 @@ struct percpu_part {
 
 /* What of the nonsensitive area is backed by memory; between the parts are guards. */
 static const struct percpu_part percpu_parts[] = {
-	{ 0x00000, 0x8000 }, { 0x10000, 0x4000 }, { 0x18000, 0x2000 },
-	{ 0x20000, 0x2000 }, { 0x28000, 0x2000 }, { PERCPU_DYN_OFFSET, PERCPU_DYN_SIZE },
+	{ 0x00000, PERCPU_DATA_SIZE }, { 0x10000, 0x4000 }, { 0x18000, 0x2000 },
+	{ 0x20000, 0x2000 },	       { 0x28000, 0x2000 }, { PERCPU_DYN_OFFSET, PERCPU_DYN_SIZE },
 };
 #define PERCPU_PART_STACK 1 /* index of the base stack; the IST stacks follow in order */
 static const struct percpu_part percpu_sensitive_parts[] = {
-	{ 0x00000, 0x8000 },
+	{ 0x00000, PERCPU_DATA_SIZE },
 	{ PERCPU_DYN_OFFSET, PERCPU_DYN_SIZE },
 };
 _Static_assert(PERCPU_DYN_OFFSET + PERCPU_DYN_SIZE < PERCPU_STRIDE, "a guard before the next CPU");
