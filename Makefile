@@ -135,7 +135,7 @@ $Q{ $2 -MM -MP -MT $@ $(sort $3) && echo "$(sort $3):"; } >$@.d
 $Q$2 -o $@ $(sort $3) $4
 endef
 
-unittests: $(UNIT_TESTS:%=$B/unittests/test_%) $B/unittests/test_thread_mm ## the host unit tests (cmocka, ASan, UBSan)
+unittests: $(UNIT_TESTS:%=$B/unittests/test_%) $B/unittests/test_thread_mm $B/unittests/bench_mm ## the host unit tests (cmocka, ASan, UBSan)
 
 define unit_test
 $B/unittests/test_$1: unittests/test_$1.c $$(test_$1_SRCS) Makefile unittests/tests.mk
