@@ -21,7 +21,7 @@ SRCS := \
 	asi/audit.c asi/audit_rules.c asi/surface.c asi/secrets.c asi/secrets_search.c \
 	drivers/uart16550.c drivers/console.c drivers/exitdev.c drivers/acpi.c \
 	vmm/vmoptions.c vmm/multiboot.c vmm/image_place.c vmm/mbi.c vmm/loader.c vmm/guestwalk.c vmm/guestmem.c vmm/guestram.c vmm/ept.c \
-	vmm/vmcs.c vmm/owner.c vmm/vm.c vmm/vcpu.c vmm/vcpu_regs.c vmm/run.c vmm/audit.c vmm/audit_ept.c vmm/secrets.c vmm/schedule.c vmm/inject.c vmm/decode.c \
+	vmm/vmcs.c vmm/owner.c vmm/vm.c vmm/vcpu.c vmm/vcpu_regs.c vmm/run.c vmm/strict.c vmm/audit.c vmm/audit_ept.c vmm/secrets.c vmm/idle.c vmm/schedule.c vmm/inject.c vmm/decode.c \
 	vmm/com1.c vmm/linear.c vmm/exit_cpuid.c vmm/exit_msr.c vmm/exit_io.c vmm/exit_cr.c vmm/exit_insn.c \
 	vmm/exit_hypercall.c vmm/exit_event.c vmm/exit_ept.c vmm/stats.c vmm/report.c vmm/report_mem.c vmm/report_crossing.c \
 	boot/bootinfo.c boot/options.c boot/teststack.c boot/crash.c boot/selftest_stack.c boot/selftest_audit.c boot/selftest_secrets.c boot/selftest.c \
@@ -73,8 +73,9 @@ check: $(IMAGE) ## layers, headers, sizes, format, image
 	$Qscripts/test --only '^check'
 
 attack: all ## two guests that cause ten million exits at random, with audits (N=exits SEED=n)
-	$Qscripts/run --timeout 7200 --guest build/guests/attacker.elf,name=one,mem=16:"n=$$(($N / 2)) seed=$(SEED) audit=500000" \
-		--guest build/guests/attacker.elf,name=two,mem=16,domain=vcpu:"n=$$(($N / 2)) seed=$$(($(SEED) + 1)) audit=500000"
+	$Qscripts/run --timeout 7200 --cmdline "audit=100" \
+		--guest build/guests/attacker.elf,name=strict,mem=16,asi=strict:"n=$$(($N / 2)) seed=$(SEED) audit=500000" \
+		--guest build/guests/attacker.elf,name=windows,mem=16,domain=vcpu,guest-map=none:"n=$$(($N / 2)) seed=$$(($(SEED) + 1)) audit=500000"
 N := 10000000
 SEED := 1
 
@@ -134,7 +135,7 @@ $Q{ $2 -MM -MP -MT $@ $(sort $3) && echo "$(sort $3):"; } >$@.d
 $Q$2 -o $@ $(sort $3) $4
 endef
 
-unittests: $(UNIT_TESTS:%=$B/unittests/test_%) $B/unittests/test_thread_mm ## the host unit tests (cmocka, ASan, UBSan)
+unittests: $(UNIT_TESTS:%=$B/unittests/test_%) $B/unittests/test_thread_mm $B/unittests/bench_mm ## the host unit tests (cmocka, ASan, UBSan)
 
 define unit_test
 $B/unittests/test_$1: unittests/test_$1.c $$(test_$1_SRCS) Makefile unittests/tests.mk

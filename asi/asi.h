@@ -109,6 +109,13 @@ struct asi *asi_get(struct asi *asi);
  */
 void asi_put(struct asi *asi);
 
+/*
+ * REQUIRED of vmm/strict.c: a handler of a guest whose domain is strict has met sensitive memory at @cr2;
+ * unrestricted by now. Stops the guest, and lets @frame return elsewhere, so that the access is not made.
+ */
+struct trap_frame;
+void asi_strict_stop(struct trap_frame *frame, uint64_t cr2);
+
 /* Whether @asi maps the LOCAL memory of @owner: its own, or its parent's. */
 static inline bool asi_maps_owner(const struct asi *asi, const struct mem_owner *owner)
 {

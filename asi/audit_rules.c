@@ -263,7 +263,7 @@ const char *rule_slot(const struct asi *asi, unsigned int slot)
 		return entry == root_entry(shared, slot)
 			       ? NULL
 			       : "a slot of the root that is not as all spaces share it";
-	if (map_owns(slot))
+	if (map_owns(asi, slot))
 		return entry & PTE_P ? NULL : "a slot of the root that has lost its table";
 	return entry & PTE_P ? "a slot of the root that no restricted space has" : NULL;
 }

@@ -73,8 +73,14 @@ static bool left_meanwhile(uint64_t cr2, uint64_t error)
 	return true;
 }
 
+/* What faulted serves a guest's exit: no critical section, nor an interrupt's handler on top. */
+static bool is_guests_handler(void)
+{
+	return !this_cpu(asi_target) && this_cpu(trap_depth) == 1;
+}
+
 /* Reads no canary: a fault on it, here, would be one for ever. */
-__no_stack_protector bool fault_fixup(const struct trap_frame *f, uint64_t cr2)
+__no_stack_protector bool fault_fixup(struct trap_frame *f, uint64_t cr2)
 {
 	/* Sampled before leaving: the space that the access really met, unless an NMI has left since. */
 	struct asi *asi = asi_current();
@@ -89,9 +95,11 @@ __no_stack_protector bool fault_fixup(const struct trap_frame *f, uint64_t cr2)
 	full = ptable_walk(hostmap_ptable(), cr2);
 	restricted = ptable_walk(&asi->pt, cr2);
 	if (!(f->error_code & PF_FATAL) && !stuck && walk_allows(&full, f->error_code)) {
+		crossing_note(ASI_BY_FAULT, asi, f->rip, caller_of(f), cr2, f->error_code);
 		if (walk_allows(&restricted, f->error_code))
 			switch_note_spurious(); /* a translation that was stale: retry */
-		crossing_note(ASI_BY_FAULT, asi, f->rip, caller_of(f), cr2, f->error_code);
+		else if (asi->strict && is_guests_handler())
+			asi_strict_stop(f, cr2);
 		return true;
 	}
 	log_info("fault in the restricted space of domain %u that leaving it does not serve%s",

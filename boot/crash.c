@@ -140,19 +140,27 @@ __noinline void crash_commit(const struct crash_kind *kind)
 	kind->commit();
 }
 
+static void commit_by_stack(const struct crash_kind *kind, struct stack *stack)
+{
+	if (kind->stack == BASE_STACK)
+		crash_commit(kind);
+	else if (stack)
+		crash_on_stack(kind, stack);
+	else
+		log_error("crash=%s needs asi=on", kind->name);
+}
+
 void crash(struct word kind)
 {
 	struct stack *stack = make_domain();
+	bool known = false;
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(kinds); i++) {
 		if (!parse_is(kind, kinds[i].name))
 			continue;
-		if (kinds[i].stack == BASE_STACK)
-			crash_commit(&kinds[i]);
-		else if (stack)
-			crash_on_stack(&kinds[i], stack);
-		else
-			log_error("crash=%s needs asi=on", kinds[i].name);
+		known = true;
+		commit_by_stack(&kinds[i], stack);
 	}
-	log_error("crash=%.*s: no such fault", (int)kind.len, kind.start);
+	if (!known)
+		log_error("crash=%.*s: no such fault", (int)kind.len, kind.start);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The hypervisor's own command line: blank-separated key=value words. */
 #include <stdarg.h>
+#include <stddef.h>
 #include "boot/options.h"
 #include "lib/compiler.h"
 #include "lib/fmt.h"
@@ -72,26 +73,42 @@ static void read_audit(struct options *o, struct word value)
 		(int)value.len, value.start);
 }
 
+/* The words that are on or off. */
+static const struct {
+	const char *key;
+	size_t field;
+} switches[] = {
+	{ "pcid", offsetof(struct options, pcid) },
+	{ "selftest", offsetof(struct options, selftest) },
+	{ "torture", offsetof(struct options, torture) },
+	{ "secrets", offsetof(struct options, secrets) },
+	{ "trace", offsetof(struct options, trace) },
+	{ "bench", offsetof(struct options, bench) },
+};
+
+static bool read_any_switch(struct options *o, struct word w)
+{
+	struct word value;
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(switches); i++) {
+		if (!parse_key(w, switches[i].key, &value))
+			continue;
+		read_switch(o, switches[i].key, value, (bool *)((char *)o + switches[i].field));
+		return true;
+	}
+	return false;
+}
+
 static void read_word(struct options *o, struct word w)
 {
 	struct word value;
 
+	if (read_any_switch(o, w))
+		return;
 	if (parse_key(w, "asi", &value))
 		read_asi(o, value);
-	else if (parse_key(w, "pcid", &value))
-		read_switch(o, "pcid", value, &o->pcid);
-	else if (parse_key(w, "selftest", &value))
-		read_switch(o, "selftest", value, &o->selftest);
-	else if (parse_key(w, "torture", &value))
-		read_switch(o, "torture", value, &o->torture);
 	else if (parse_key(w, "audit", &value))
 		read_audit(o, value);
-	else if (parse_key(w, "secrets", &value))
-		read_switch(o, "secrets", value, &o->secrets);
-	else if (parse_key(w, "trace", &value))
-		read_switch(o, "trace", value, &o->trace);
-	else if (parse_key(w, "bench", &value))
-		read_switch(o, "bench", value, &o->bench);
 	else if (parse_key(w, "mitigate", &value))
 		read_mitigate(o, value);
 	else if (parse_key(w, "crash", &value))

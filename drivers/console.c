@@ -6,6 +6,7 @@
  */
 #include "arch/insn.h"
 #include "arch/percpu.h"
+#include "arch/spinlock.h"
 #include "drivers/console.h"
 #include "drivers/uart16550.h"
 #include "lib/bitops.h"
@@ -83,6 +84,7 @@ void console_write(const char *text, size_t len)
 		return;
 	flags = irq_save();
 	locked = console_lock(this_cpu(cpu_number) + 1);
+	this_cpu(locks_held)++;
 	for (size_t i = 0; i < len; i++) {
 		if (text[i] == '\n')
 			put(port, '\r');
@@ -90,6 +92,7 @@ void console_write(const char *text, size_t len)
 	}
 	if (locked)
 		__atomic_store_n(&console_holder, 0, __ATOMIC_RELEASE);
+	this_cpu(locks_held)--;
 	irq_restore(flags);
 }
 

@@ -6,8 +6,10 @@
  * its pages: they set the limit to 0, so the next page that is freed there, or not found there, takes
  * the slow way, which gives back all. A CPU that does neither keeps what it has, 512 KiB at most.
  *
- * LOCAL has none. An owner's end must get every page back at once, without asking other CPUs, and what
- * allocates LOCAL memory often, the slab caches, has per-CPU stocks of its own.
+ * LOCAL has none. An owner's end must get every page back at once, and a cache that only its CPU touches
+ * can merely be asked: a CPU that runs a guest answers when it likes. What allocates LOCAL memory often, the
+ * slab caches, has per-CPU stocks of its own. A single page takes the buddy's lock, a split and a merge, which
+ * is what `make bench-mm` shows between a mix of SENSITIVE and GLOBAL pages and one with LOCAL.
  *
  * A cached page is PAGE_CACHED: free to whoever frees it again, but not to be merged with.
  */

@@ -117,11 +117,22 @@ static void report(const char *kind, size_t size, const char *who, double ns)
 	printf("%s %zu %s %.3f\n", kind, size, who, ns);
 }
 
+/* Of which classes a mix of pages is: in turn, so that there is as much to do in each. */
+static const struct mix_kind {
+	const char *name;
+	enum mem_class class[MEM_CLASS_NR];
+} mix_kinds[] = {
+	{ "one", { SENSITIVE, SENSITIVE, SENSITIVE } },
+	{ "two", { SENSITIVE, GLOBAL, SENSITIVE } },
+	{ "local", { LOCAL, LOCAL, LOCAL } },
+	{ "classes", { SENSITIVE, GLOBAL, LOCAL } },
+};
+
 /*
  * Runs of order 0 to 3 come and go at random, MIX slots of them, each slot half of the time: ns for a
- * step. With @classes they are of all three classes in turn, else SENSITIVE.
+ * step.
  */
-static double mix(bool classes)
+static double mix(const struct mix_kind *kind)
 {
 	static void *held[MIX];
 	uint64_t random = 88172645463325252UL, begin = 0;
@@ -137,8 +148,7 @@ static double mix(bool classes)
 		random ^= random << 17;
 		slot = (unsigned int)(random >> 20) % MIX;
 		order = slot % 4;
-		class = (enum mem_class)(slot % MEM_CLASS_NR *
-					 classes); /* as much to do either way */
+		class = kind->class[slot % MEM_CLASS_NR];
 		if (held[slot]) {
 			page_free(held[slot], order);
 			held[slot] = NULL;
@@ -198,8 +208,10 @@ static void our_round(void)
 	report("page", PAGE_SIZE, "ours", pairs_page());
 	report("page-batch", PAGE_SIZE, "ours", batch_page());
 	/* In turns, so that neither is always the first. */
-	for (unsigned int i = 0; i < 4; i++) {
-		report("mix-pages", 0, i % 2 ? "classes" : "one", mix(i % 2));
+	for (unsigned int i = 0; i < 2 * ARRAY_SIZE(mix_kinds); i++) {
+		const struct mix_kind *kind = &mix_kinds[i % ARRAY_SIZE(mix_kinds)];
+
+		report("mix-pages", 0, kind->name, mix(kind));
 		report("mix-objects", 0, i % 2 ? "classes" : "one", mix_objects(i % 2));
 	}
 }
@@ -232,7 +244,7 @@ static int bench_flat(void)
 	while ((c = getchar()) != EOF) {
 		if (c != '\n')
 			continue;
-		printf("%.3f %.3f\n", pairs_page(), mix(false));
+		printf("%.3f %.3f\n", pairs_page(), mix(&mix_kinds[0]));
 		fflush(stdout);
 	}
 	return 0;

@@ -17,6 +17,17 @@
 
 static struct asi *domain;
 
+static unsigned int nr_strict;
+
+/* Of vmm/strict.c: the guest ends, and the trap returns to where it is given up. */
+void asi_strict_stop(struct trap_frame *frame, uint64_t cr2)
+{
+	assert_int_equal(cr2, VA);
+	assert_null(asi_current());
+	frame->rip = 0;
+	nr_strict++;
+}
+
 /* No frame of the interrupted code can be read here. */
 _Bool panic_can_read(unsigned long hva)
 {
@@ -226,6 +237,39 @@ static void test_noted(void **state)
 	assert_int_equal(count, 30);
 }
 
+/* In a strict domain a miss ends the guest: in a handler of its own, and by no stale translation. */
+static void test_strict(void **state)
+{
+	static const struct {
+		unsigned int depth, restricted;
+		bool strict, tense;
+		unsigned int stops;
+	} cases[] = {
+		{ 1, ABSENT, true, false, 1 },	/* what it is for */
+		{ 1, ABSENT, false, false, 0 }, /* not asked for */
+		{ 2, ABSENT, true, false, 0 },	/* an interrupt's handler on top */
+		{ 1, ABSENT, true, true, 0 },	/* a critical section: the watchdog's */
+		{ 1, PROT_RW, true, false, 0 }, /* stale: nothing sensitive was met */
+	};
+
+	(void)state;
+	set_mapping(hostmap_ptable(), PROT_RW);
+	for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
+		set_mapping(&domain->pt, cases[i].restricted);
+		domain->strict = cases[i].strict;
+		asi_enter(domain);
+		if (!cases[i].tense)
+			asi_relax();
+		trap_depth = cases[i].depth;
+		nr_strict = 0;
+		assert_true(fault(RIP + 0x4000 + i, VA, 0));
+		assert_int_equal(nr_strict, cases[i].stops);
+		trap_depth = 0;
+		asi_relax();
+	}
+	domain->strict = false;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -234,6 +278,7 @@ int main(void)
 		cmocka_unit_test_teardown(test_watchdog, leave),
 		cmocka_unit_test_teardown(test_watchdog_lets_pass, leave),
 		cmocka_unit_test_teardown(test_noted, leave),
+		cmocka_unit_test_teardown(test_strict, leave),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

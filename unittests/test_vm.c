@@ -157,6 +157,16 @@ void exit_cpuid_init(void)
 {
 }
 
+int idle_init(void)
+{
+	return 0;
+}
+
+struct stack *stack_current(void)
+{
+	return NULL;
+}
+
 /* ---- ASI: a domain is a page ---- */
 
 int asi_create(enum asi_class_id class, struct mem_owner *owner, struct asi **out)

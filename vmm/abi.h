@@ -31,6 +31,11 @@
 
 #define HC_MEMORY_UNIT 0x200000
 #define HC_MEMORY_MAX  0x2000000
+/*
+ * In builds with DEBUG=1 only: the handler touches sensitive memory, as one with a bug would; arg1 = 1: with
+ * a lock held.
+ */
+#define HC_DEBUG_TOUCH 0x100
 
 #define HC_ABI_VERSION 1
 

@@ -53,6 +53,21 @@ static int64_t pend_irq(struct vcpu *v, uint64_t vector)
 	return 0;
 }
 
+/* The bug that a test wants: sensitive memory, without having left for it. */
+static int64_t touch_sensitive(uint64_t locked)
+{
+	static volatile uint32_t sensitive;
+	struct spinlock lock = { 0 };
+	uint64_t flags = 0;
+
+	if (locked)
+		flags = spin_lock(&lock);
+	sensitive++;
+	if (locked)
+		spin_unlock(&lock, flags);
+	return 0;
+}
+
 /*
  * The audit reads every domain's tables: leave on purpose rather than by a fault. It is long, so what
  * is pending for us comes in between its steps.
@@ -104,6 +119,8 @@ static int64_t hypercall(struct vcpu *v, uint32_t number, uint64_t arg1, uint64_
 		return audit();
 	case HC_IRQ:
 		return pend_irq(v, arg1);
+	case HC_DEBUG_TOUCH:
+		return DEBUG ? touch_sensitive(arg1) : HC_EINVAL;
 	case HC_MEMORY_RELEASE:
 	case HC_MEMORY_CLAIM:
 		return change_memory(v, number, arg1, arg2);

@@ -254,6 +254,8 @@ void vcpu_turns(struct vcpu *v)
 	do {
 		if (vcpu_ready(v))
 			turn(v);
+		else
+			cpu_pause();
 	} while (v->alone && v->state != VCPU_STOPPED);
 	asi_exit(); /* the stack that we return to is sensitive */
 }

@@ -10,6 +10,7 @@
 #include "lib/assert.h"
 #include "lib/bitops.h"
 #include "vmm/audit.h"
+#include "vmm/idle.h"
 #include "vmm/report.h"
 #include "vmm/vcpu.h"
 #include "vmm/vm.h"
@@ -33,7 +34,6 @@ bool vcpu_ready(struct vcpu *v)
 			/* A sleep counts no guest time; one beyond the limit would never end. */
 			if (vm->limit && now - v->exit_tsc >= vm->limit)
 				vm_stop(vm, VERDICT_STOPPED, "time-limit", 0);
-			cpu_pause();
 			return false;
 		}
 		/* Only its timer can wake a guest that has pended nothing for itself. */
@@ -61,21 +61,31 @@ uint64_t vm_run_all(struct vm **vms, unsigned int nr, uint64_t audit_ms)
 	}
 	audit_timer_start(&audit, audit_ms);
 	while (nr) {
+		uint64_t wake = rdtsc() + SLICE_MS * khz; /* a limit or an audit may be due then */
+		bool idle = true;
+
 		for (unsigned int i = 0; i < nr;) {
 			struct vcpu *v = live[i]->vcpu;
 
 			audit_turn(&audit);
 			if (audit_violations(&audit)) /* isolation is broken: nobody goes on */
 				vm_stop(live[i], VERDICT_STOPPED, "audit", 0);
-			else if (vcpu_ready(v))
+			else if (vcpu_ready(v)) {
+				idle = false;
 				vcpu_run(v, nr == 1 && !audit_ms);
+			}
 			if (v->state != VCPU_STOPPED) {
+				if (v->timer_deadline)
+					wake = MIN(wake, v->timer_deadline);
 				i++;
 				continue;
 			}
 			report_vm(live[i]);
 			live[i] = live[--nr];
+			idle = false;
 		}
+		if (idle)
+			idle_until(wake);
 	}
 	asi_exit();
 	audit_timer_report(&audit);

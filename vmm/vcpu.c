@@ -75,6 +75,13 @@ void vcpu_load(struct vcpu *v)
 	this_cpu(vcpu_loaded) = v;
 }
 
+struct vcpu *vcpu_in_use(void)
+{
+	struct vcpu *v = this_cpu(vcpu_loaded);
+
+	return v && stack_current() == &v->stack ? v : NULL;
+}
+
 static unsigned int order_of(size_t len)
 {
 	unsigned int order = 0;

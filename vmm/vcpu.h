@@ -84,6 +84,9 @@ void vcpu_set_multiboot_entry(struct vcpu *v, uint32_t entry, uint32_t info);
  */
 void vcpu_load(struct vcpu *v);
 
+/* The vCPU on whose stack this runs; NULL if it is none's. */
+struct vcpu *vcpu_in_use(void);
+
 /*
  * Gives the vCPU, which vcpu_ready() has let go, a turn on its own stack (vmm/run.c); if it is @alone, one turn
  * after the other until it stops, without a crossing. Base stack, unrestricted, interrupts off; the same

@@ -13,6 +13,7 @@
 #include "vmm/cpuid.h"
 #include "vmm/ept.h"
 #include "vmm/guestram.h"
+#include "vmm/idle.h"
 #include "vmm/loader.h"
 #include "vmm/owner.h"
 #include "vmm/vcpu.h"
@@ -33,6 +34,8 @@ int __init vm_init(void)
 	void *region = page_zalloc(0, SENSITIVE, NULL); /* the CPU's, for as long as VMX is on */
 	int err = region ? vmcs_init() : -ENOMEM;
 
+	if (!err)
+		err = idle_init();
 	if (!err)
 		err = vmx_on(hva_to_hpa(region).v, region);
 	if (err) {

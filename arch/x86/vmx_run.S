@@ -120,5 +120,6 @@ vmx_exit:
 	.size vmx_run, . - vmx_run
 
 	ON_STACK vcpu_turns_on_stack, vcpu_turns
+	ON_STACK idle_wait_on_stack, idle_wait
 
 	.section .note.GNU-stack, "", @progbits

@@ -38,6 +38,10 @@ static inline void cpu_pause(void)
 {
 	sched_yield(); /* there may be fewer cores than threads */
 }
+static inline uint64_t rdtsc(void)
+{
+	return __builtin_ia32_rdtsc();
+}
 static inline void memory_fence(void)
 {
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);

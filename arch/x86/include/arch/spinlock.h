@@ -8,10 +8,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "arch/insn.h"
+#include "arch/percpu.h"
 
 struct spinlock {
 	uint32_t next, owner;
 };
+
+/* Locks that this CPU holds, the console's too: what runs with one cannot be given up half-way. */
+extern __percpu uint32_t locks_held;
 
 /* Returns the interrupt state, to be handed to spin_unlock. */
 static inline uint64_t spin_lock(struct spinlock *l)
@@ -19,6 +23,7 @@ static inline uint64_t spin_lock(struct spinlock *l)
 	uint64_t flags = irq_save();
 	uint32_t ticket = __atomic_fetch_add(&l->next, 1, __ATOMIC_RELAXED);
 
+	this_cpu(locks_held)++;
 	while (__atomic_load_n(&l->owner, __ATOMIC_ACQUIRE) != ticket)
 		cpu_pause();
 	return flags;
@@ -27,6 +32,7 @@ static inline uint64_t spin_lock(struct spinlock *l)
 static inline void spin_unlock(struct spinlock *l, uint64_t flags)
 {
 	__atomic_store_n(&l->owner, l->owner + 1, __ATOMIC_RELEASE);
+	this_cpu(locks_held)--;
 	irq_restore(flags);
 }
 

@@ -71,6 +71,12 @@ void stack_init(struct stack *s, void *top);
 /* That of this CPU outside of vCPUs: sensitive per-CPU memory. Once per CPU, after percpu_init. */
 struct stack *stack_base_init(void);
 
+/*
+ * Not to be called: to be returned to by a trap, unrestricted. Ends the call that ON_STACK has made, as if
+ * its function had returned; what is on the stack is given up.
+ */
+void stack_leave(void);
+
 /* The stack in use. */
 struct stack *stack_current(void);
 

@@ -34,9 +34,9 @@ void trap_dispatch(struct trap_frame *frame);
 /*
  * REQUIRED of asi/fault.c: a page fault in the hypervisor at @cr2. True if it was
  * a miss of the restricted space and the instruction may be retried (unrestricted
- * now). False or a panic: our bug.
+ * now). False or a panic: our bug. In a strict domain @frame may return elsewhere (asi_strict_stop()).
  */
-bool fault_fixup(const struct trap_frame *frame, uint64_t cr2);
+bool fault_fixup(struct trap_frame *frame, uint64_t cr2);
 
 /* REQUIRED of asi/switch.c: asi_exit() for vectors whose policy is to leave at once (trap.c). */
 void trap_leave_restricted(void);
