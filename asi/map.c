@@ -182,8 +182,12 @@ const struct ptable *map_shares(unsigned int slot)
 	return NULL;
 }
 
-bool map_owns(unsigned int slot)
+bool map_owns(const struct asi *asi, unsigned int slot)
 {
+	if (slot == PML4_SLOT(SELF_PAGE))
+		return true;
+	if (!asi->owner)
+		return false;
 	if (slot - PML4_SLOT(LOCALMAP_BASE) < PHYS_SLOTS) {
 		uint64_t first = (slot - PML4_SLOT(LOCALMAP_BASE)) * PML4_SLOT_SIZE;
 		const struct memrange *r;
@@ -193,7 +197,7 @@ bool map_owns(unsigned int slot)
 				return true;
 		return false;
 	}
-	return slot == PML4_SLOT(SELF_PAGE) || slot == PML4_SLOT(VMALLOC_LOCAL_BASE);
+	return slot == PML4_SLOT(VMALLOC_LOCAL_BASE);
 }
 
 void asi_require_mapped(const struct asi *asi, const void *hva, size_t len, const char *what)
