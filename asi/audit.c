@@ -4,7 +4,6 @@
  * the root by itself, so nothing is kept between steps that tables changed meanwhile could make stale.
  */
 #include "asi/audit.h"
-#include "arch/insn.h"
 #include "asi/audit_rules.h"
 #include "lib/bitops.h"
 #include "lib/log.h"
@@ -53,10 +52,10 @@ static void check_leaf(struct state *s, const struct pt_leaf *leaf)
 	violation(s, leaf->va, leaf->entry, what ? what : rule_subset(leaf));
 }
 
-/* The tables that begin at @va, from the root down to the one that has the entry of @level. */
-static void check_tables(struct state *s, uint64_t va, unsigned int level)
+/* The tables that begin at @va, from the root down to the one whose entries have @size. */
+static void check_tables(struct state *s, uint64_t va, uint64_t size)
 {
-	for (unsigned int l = PT_LEVELS; l-- > level;) {
+	for (unsigned int l = PT_LEVELS; l-- && pt_level_size(l) >= size;) {
 		hpa_t table;
 
 		if (!IS_ALIGNED(va, pt_level_size(l + 1)))
@@ -67,40 +66,19 @@ static void check_tables(struct state *s, uint64_t va, unsigned int level)
 	}
 }
 
-/* From the absent entry of @level at @va to the next in its table that is not, or behind the table. */
-static uint64_t skip_absent(struct state *s, uint64_t va, unsigned int level)
-{
-	const uint64_t *table = hpa_to_direct(ptable_table(s->pt, va, level));
-	uint64_t size = pt_level_size(level), first = va / size % 512, i = first + 1;
-
-	while (i < 512 && READ_ONCE(table[i]) == PTE_ABSENT)
-		i++;
-	s->work += (i - first) / ABSENT_PER_WORK;
-	return va + (i - first) * size;
-}
-
 /* The entry at @va, which begins there; where the next one that counts does, 0 behind the last. */
 static uint64_t check_entry(struct state *s, uint64_t va)
 {
-	struct pt_walk w = ptable_walk(s->pt, va);
-	struct pt_leaf leaf = { .va = va,
-				.size = pt_level_size(w.level),
-				.entry = w.entry,
-				.rights = w.rights,
-				.hpa = w.hpa,
-				.present = w.present };
+	struct pt_leaf leaf;
+	uint64_t next = ptable_next(s->pt, va, &leaf);
 	bool upper = va >= DIRECTMAP_BASE;
 
-	check_tables(s, va, w.level);
-	s->work++;
-	if (w.present || w.entry != PTE_ABSENT) {
+	check_tables(s, va, leaf.size);
+	if (leaf.present || leaf.entry != PTE_ABSENT)
 		check_leaf(s, &leaf);
-		va += leaf.size;
-	} else {
-		va = skip_absent(s, va, w.level);
-	}
+	s->work += 1 + (next - va) / leaf.size / ABSENT_PER_WORK;
 	/* No address lies between the halves; the root's entries of both stand in one table. */
-	return va < BIT(47) || upper ? va : va + (DIRECTMAP_BASE - BIT(47));
+	return next < BIT(47) || upper ? next : next + (DIRECTMAP_BASE - BIT(47));
 }
 
 /* The first address of a slot of the root, canonical. */
@@ -132,8 +110,7 @@ static bool next_space(struct asi_audit_walk *walk)
 	return false;
 }
 
-/* True when all is done. */
-static bool step(struct asi_audit_walk *walk)
+bool asi_audit_step(struct asi_audit_walk *walk)
 {
 	uint64_t work = 0;
 
@@ -154,18 +131,6 @@ static bool step(struct asi_audit_walk *walk)
 			return true;
 	}
 	return false;
-}
-
-bool asi_audit_step(struct asi_audit_walk *walk)
-{
-	uint64_t begin = rdtsc(), ticks;
-	bool done = step(walk);
-
-	ticks = rdtsc() - begin;
-	walk->sum.steps++;
-	walk->sum.ticks += ticks;
-	walk->sum.longest = MAX(walk->sum.longest, ticks);
-	return done;
 }
 
 void asi_audit(struct asi_audit *out)

@@ -15,7 +15,6 @@ struct asi_audit {
 	uint64_t domains, leaves, bytes; /* of restricted spaces */
 	uint64_t tables;     /* of all host spaces, one that several share as often as it is met */
 	uint64_t violations; /* each logged in a line, up to a few */
-	uint64_t steps, ticks, longest; /* TSC ticks of all steps and of the longest one */
 };
 
 /* A walk under way. Starts as all zeros; between steps the caller may do what it likes. */

@@ -22,13 +22,12 @@ static unsigned int nr_rows(void)
 static struct asi_crossing *row_of(enum asi_cause cause, uint64_t rip, uint64_t caller,
 				   uint64_t address)
 {
-	for (unsigned int i = 0; i < nr_rows(); i++) {
-		struct asi_crossing *row = &rows[i];
+	const struct asi_crossing *end = &rows[nr_rows()];
 
+	for (struct asi_crossing *row = rows; row < end; row++)
 		if (row->rip == rip && row->caller == caller && row->cause == cause &&
 		    PML4_SLOT(row->address) == PML4_SLOT(address))
 			return row;
-	}
 	return NULL;
 }
 
@@ -36,27 +35,32 @@ static struct asi_crossing *row_of(enum asi_cause cause, uint64_t rip, uint64_t 
  * An NMI may note one of its own at any point: entries are reserved by an atomic, so that it gets
  * another. At worst a place has two rows.
  */
+static __noinline void add_row(enum asi_cause cause, uint32_t domain, uint64_t rip, uint64_t caller,
+			       uint64_t address)
+{
+	uint32_t nr =
+		nr_reserved < ROWS ? __atomic_fetch_add(&nr_reserved, 1, __ATOMIC_RELAXED) : ROWS;
+
+	if (nr >= ROWS) {
+		lost++;
+		return;
+	}
+	rows[nr] = (struct asi_crossing){ cause, domain, rip, caller, address, 1, "" };
+	if (cause == ASI_BY_FAULT)
+		asi_describe(address, rows[nr].what, sizeof(rows[nr].what));
+}
+
 void crossing_note(enum asi_cause cause, const struct asi *asi, uint64_t rip, uint64_t caller,
 		   uint64_t address, uint64_t error)
 {
 	struct asi_crossing *row = row_of(cause, rip, caller, address);
 	uint64_t at = __atomic_fetch_add(&nr_traced, 1, __ATOMIC_RELAXED);
-	uint32_t nr;
 
 	trace[at % TRACE] = (struct asi_trace){ rdtsc(), rip, address, error, asi->id, cause };
-	if (row) {
+	if (row)
 		row->count++;
-		return;
-	}
-	nr = nr_reserved < ROWS ? __atomic_fetch_add(&nr_reserved, 1, __ATOMIC_RELAXED) : ROWS;
-	if (nr >= ROWS) {
-		lost++;
-		return;
-	}
-	row = &rows[nr];
-	*row = (struct asi_crossing){ cause, asi->id, rip, caller, address, 1, "" };
-	if (cause == ASI_BY_FAULT)
-		asi_describe(address, row->what, sizeof(row->what));
+	else
+		add_row(cause, asi->id, rip, caller, address);
 }
 
 static void sort_rows(void)

@@ -53,7 +53,8 @@ static bool no_progress(uint64_t rip, uint64_t cr2)
 /* Who called the function that was interrupted, as far as its frame can be read. */
 static uint64_t caller_of(const struct trap_frame *f)
 {
-	if (f->rbp % 8 || !panic_can_read(f->rbp) || !panic_can_read(f->rbp + 8))
+	/* The ABI aligns frames, so that both words lie on one page. */
+	if (f->rbp % 16 || !panic_can_read(f->rbp))
 		return 0;
 	return ((const uint64_t *)f->rbp)[1];
 }

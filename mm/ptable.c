@@ -383,6 +383,22 @@ bool ptable_for_each(const struct ptable *pt, uint64_t va, uint64_t len, pt_visi
 	return visit_table(&v, pt->root, PT_LEVELS - 1, 0, PTE_W);
 }
 
+uint64_t ptable_next(const struct ptable *pt, uint64_t va, struct pt_leaf *leaf)
+{
+	struct pt_walk w = ptable_walk(pt, va);
+	uint64_t size = pt_level_size(w.level), next = va + size;
+	const uint64_t *entry;
+
+	*leaf = (struct pt_leaf){ va, size, w.entry, w.rights, w.hpa, w.present };
+	if (w.present || w.entry != PTE_ABSENT)
+		return next;
+	entry = find_entry(pt, va, w.level);
+	for (unsigned int i = entry_index(va, w.level) + 1; i < ENTRIES; i++, next += size)
+		if (READ_ONCE(*++entry) != PTE_ABSENT)
+			break;
+	return next;
+}
+
 hpa_t ptable_table(const struct ptable *pt, uint64_t va, unsigned int level)
 {
 	const uint64_t *entry = find_entry(pt, va, level);

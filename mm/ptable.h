@@ -108,6 +108,12 @@ typedef bool (*pt_visit_t)(const struct pt_leaf *leaf, void *arg);
 bool ptable_for_each(const struct ptable *pt, uint64_t va, uint64_t len, pt_visit_t visit,
 		     void *arg);
 
+/*
+ * For a walk in steps: in *@leaf what stands at @va, where an entry begins, absent or not. Returns where the
+ * next one begins; absent ones (PTE_ABSENT) that follow each other in a table are passed together.
+ */
+uint64_t ptable_next(const struct ptable *pt, uint64_t va, struct pt_leaf *leaf);
+
 /* The table that has the entry of @level for @va; there is one, since ptable_walk() came that far. */
 hpa_t ptable_table(const struct ptable *pt, uint64_t va, unsigned int level);
 

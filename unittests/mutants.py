@@ -7,7 +7,7 @@ BUDDY, BLOCKS, PAGES, BADUSE = "mm/buddy.c", "mm/pageblock.c", "mm/pagealloc.c",
 SLAB, SLAB_RUN, SLAB_H, KMALLOC = "mm/slab.c", "mm/slab_run.c", "mm/slab_internal.h", "mm/kmalloc.c"
 VMALLOC, VMAREA, QUARANTINE, PTABLE = "mm/vmalloc.c", "mm/vmarea.h", "mm/quarantine.c", "mm/ptable.c"
 MAP, DOMAIN, SWITCH, MITIGATE = "asi/map.c", "asi/domain.c", "asi/switch.c", "asi/mitigate.c"
-WINDOW, GUESTRAM = "asi/window.h", "vmm/guestram.c"
+WINDOW, GUESTRAM, AUDIT_EPT = "asi/window.h", "vmm/guestram.c", "vmm/audit_ept.c"
 
 _SCRUB = "clear_words(hpa_to_direct(first), nr_blocks * PAGEBLOCK_SIZE);"
 _EXPOSE = "pageblock_expose(first, nr_blocks, class, owner);"
@@ -205,9 +205,21 @@ MUTANTS = [
     ("ram-not-cleared", "guestram", (GUESTRAM, "clear_words(run, *nr * PAGEBLOCK_SIZE);", ";")),
     ("claim-not-cleared", "guestram", (GUESTRAM, "clear_words(block, PAGEBLOCK_SIZE);", "")),
     ("release-keeps-idle", "guestram", (GUESTRAM, "mem_owner_trim(vm->owner);", "")),
-    ("release-no-invept", "guestram", ("vmm/ept.c", "vmx_flush_ept(vm->eptp);\n\treturn err;", "return err;")),
+    ("release-no-invept", "guestram", ("vmm/ept.c", "vmx_flush_ept(vm->eptp);\n\tptable_note_flush", "ptable_note_flush")),
     ("release-no-domain-flush", "guestram", (GUESTRAM, "asi_flush_owner(vm->owner, 0, ~0UL);", ";")),
     ("claim-keeps-half", "guestram", (GUESTRAM, "block_unclaim(vm, i);", ";")),
     ("ept-1g-any-run", "guestram", ("vmm/ept.c", " && page->order == PAGE_ORDER_MAX", "")),
+    # The audit of EPT.
+    ("audit-ept-any-frame", "audit_ept", (AUDIT_EPT, "!= leaf->hpa.v + at)", "== ~0UL)")),
+    ("audit-ept-any-rights", "audit_ept", (AUDIT_EPT, "leaf->entry != (leaf->hpa.v | flags)", "!(leaf->entry | flags)")),
+    ("audit-ept-any-place", "audit_ept", (AUDIT_EPT, "!guestmem_is_ram(vm, GPA(leaf->va), leaf->size)", "leaf->va >= vm->ram_bytes")),
+    ("audit-ept-absent-unseen", "audit_ept", (AUDIT_EPT, "leaf.present || leaf.entry != PTE_ABSENT", "leaf.present")),
+    ("audit-ept-twice", "audit_ept", (AUDIT_EPT, "return found == 1;", "return found;")),
+    ("audit-ept-any-block", "audit_ept", (AUDIT_EPT, "tag->class != class || ", "")),
+    ("audit-ept-freed-block", "audit_ept", (AUDIT_EPT, "head->state != PAGE_USED || ", "")),
+    ("audit-ept-table-in-ram", "audit_ept", (AUDIT_EPT, "page->order == 0", "true")),
+    ("audit-ept-table-lost", "audit_ept", (AUDIT_EPT, "w->tables < w->least_tables || ", "")),
+    ("audit-ept-table-foreign", "audit_ept", (AUDIT_EPT, " || w->tables > s->vm->ept.nr_tables", "")),
+    ("audit-ept-flush-forgotten", "audit_ept", (AUDIT_EPT, "ept->nr_removed != ept->nr_flushed", "false")),
     ("split-keeps-order", "guestram", (PAGES, "run[i].order = (uint8_t)to;", "")),
 ]

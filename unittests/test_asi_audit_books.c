@@ -157,16 +157,17 @@ static void test_steps(void **state)
 {
 	struct asi_audit whole;
 	struct asi_audit_walk walk = { 0 };
+	uint64_t steps = 1;
 
 	(void)state;
 	asi_audit(&whole);
 	while (!asi_audit_step(&walk))
-		assert_true(walk.sum.steps < 1000);
-	assert_true(walk.sum.steps > 3 && walk.sum.steps == whole.steps);
+		assert_true(steps++ < 1000);
+	assert_true(steps > 3);
 	assert_true(walk.sum.leaves == whole.leaves && walk.sum.bytes == whole.bytes &&
 		    walk.sum.tables == whole.tables && walk.sum.domains == VMS);
 
-	for (uint64_t at = 1; at < whole.steps; at++) {
+	for (uint64_t at = 1; at < steps; at++) {
 		walk = (struct asi_audit_walk){ 0 };
 		for (uint64_t i = 0; i < at; i++)
 			assert_false(asi_audit_step(&walk));

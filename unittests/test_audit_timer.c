@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* vmm/audit.c: when a step is due, what is summed up, and that nothing is touched when none is. */
+/* vmm/audit.c: when a step is due, what is summed up, and that nothing happens when none is. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,7 +10,7 @@
 #include "lib/log.h"
 #include "vmm/audit.h"
 
-#define STEPS 3 /* of a walk */
+#define STEPS 3 /* of a walk: two of the address spaces, one of EPT */
 
 uint64_t fake_tsc, fake_xcr0, fake_dr6;
 static unsigned int nr_steps, lines;
@@ -31,17 +31,20 @@ void console_write(const char *text, size_t len)
 bool asi_audit_step(struct asi_audit_walk *w)
 {
 	nr_steps++;
-	w->sum.steps++;
-	w->sum.ticks += 10;
-	w->sum.longest = 7 + nr_steps % 2;
-	w->sum.leaves = 100;
+	fake_tsc += 10;
+	w->sum.leaves += 50;
 	w->sum.violations += nr_steps == bad_step;
-	return w->sum.steps == STEPS;
+	return w->sum.leaves == 50 * (STEPS - 1);
 }
 
-void asi_audit(struct asi_audit *out)
+bool ept_audit_step(struct ept_audit_walk *w)
 {
-	*out = (struct asi_audit){ .violations = 2 };
+	nr_steps++;
+	assert_int_equal(nr_steps % STEPS, 0); /* behind the spaces */
+	fake_tsc += 13;
+	w->sum.leaves = 7;
+	w->sum.violations += nr_steps == bad_step;
+	return true;
 }
 
 static int reset(void **state)
@@ -66,8 +69,11 @@ static void test_off(void **state)
 	audit_timer_start(&t, ~0UL);
 	audit_turn(&t);
 	assert_int_equal(nr_steps, 0);
-	assert_int_equal(audit_report("boot"), 2);
-	assert_true(lines > 0);
+	bad_step = 1;
+	assert_int_equal(audit_report("boot"), 1);
+	bad_step = 2 * STEPS; /* of the second walk, in EPT */
+	assert_int_equal(audit_report("end"), 1);
+	assert_true(lines > 0 && nr_steps == 2 * STEPS);
 }
 
 /* A step a turn while a walk goes on; the next walk when the period is over, counted from begin to begin. */
@@ -80,8 +86,9 @@ static void test_period(void **state)
 	for (unsigned int turn = 0; turn < 20; turn++, fake_tsc += 1000)
 		audit_turn(&t);
 	assert_int_equal(nr_steps, 2 * STEPS);
-	assert_true(t.walks == 2 && !t.walking && t.sum.steps == 2 * STEPS && t.sum.ticks == 60 &&
-		    t.sum.longest == 8 && t.sum.leaves == 100);
+	assert_true(t.walks == 2 && !t.walking && t.sum.steps == 2 * STEPS && t.sum.ticks == 66 &&
+		    t.sum.longest == 13 && t.sum.spaces.sum.leaves == 100 &&
+		    t.sum.ept.sum.leaves == 7);
 	audit_turn(&t);
 	assert_true(t.walking && nr_steps == 2 * STEPS + 1);
 	audit_timer_report(&t);
@@ -94,9 +101,10 @@ static void test_violation(void **state)
 	struct audit_timer t;
 
 	(void)state;
-	bad_step = 2;
+	bad_step = STEPS;
 	audit_timer_start(&t, 1);
-	audit_turn(&t);
+	for (unsigned int i = 1; i < STEPS; i++)
+		audit_turn(&t);
 	assert_int_equal(audit_violations(&t), 0);
 	audit_turn(&t);
 	assert_int_equal(audit_violations(&t), 1);

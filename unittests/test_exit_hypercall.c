@@ -8,7 +8,7 @@
 #include <cmocka.h>
 #include "arch/regs.h"
 #include "arch/vmx.h"
-#include "asi/audit.h"
+#include "vmm/audit.h"
 #include "unittests/fake/vmx.h"
 #include "vmm/abi.h"
 #include "vmm/exit.h"
@@ -28,10 +28,10 @@ void asi_exit(void)
 	nr_asi_exit++;
 }
 
-bool asi_audit_step(struct asi_audit_walk *walk)
+bool audit_step(struct audit_walk *walk)
 {
 	assert_int_equal(nr_asi_exit, 1); /* it may not find out by a fault */
-	walk->sum.violations++;
+	walk->violations++;
 	return ++nr_steps == 3;
 }
 

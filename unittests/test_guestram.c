@@ -3,118 +3,16 @@
  * vmm/guestram.c, vmm/ept.c and vmm/guestmem.c together, in both modes of guest-map=, on the real buddy and
  * real EPT tables: what a guest gives back is in no table and no restricted space, and is clean.
  */
-#include "unittests/memory.h"
+#include "unittests/guest_memory.h"
 #include "unittests/fake/pageblock.h"
 #include "unittests/seed.h"
-#include "arch/vmx.h"
-#include "asi/window.h"
 #include "lib/errno.h"
-#include "mm/vmalloc.h"
-#include "vmm/cpuid.h"
-#include "vmm/ept.h"
-#include "vmm/guestram.h"
-#include "vmm/guestwalk.h"
-
-/* The address of a window is none of the test's: it gets at the frame by the direct map. */
-static unsigned int nr_open, nr_opened;
-
-static struct window_page fake_window_open(const struct window *w, hpa_t hpa)
-{
-	assert_non_null(w->table);
-	assert_int_equal(hpa.v % PAGE_SIZE, 0);
-	assert_int_equal(pfn_to_pageblock(hpa_to_pfn(hpa))->class, SENSITIVE);
-	assert_int_equal(nr_open++, 0);
-	nr_opened++;
-	return (struct window_page){ hpa_to_direct(hpa), NULL };
-}
-
-static void fake_window_close(const struct window *w, struct window_page page)
-{
-	assert_non_null(w->table);
-	assert_true(hva_is_ram(page.hva) && !hva_is_local(page.hva));
-	assert_int_equal(--nr_open, 0);
-}
-
-#define window_open  fake_window_open
-#define window_close fake_window_close
-#include "vmm/guestmem.c"
 
 #define UNIT PAGE_SIZE_2M
 
-uint64_t fake_vmcs[0x8000];
 static struct mem_owner owner;
 static struct asi domain;
 static struct vm vm;
-static unsigned int nr_invept, nr_domain_flushes;
-static bool has_1g = true;
-
-int window_create(struct window *w, struct mem_owner *o)
-{
-	w->owner = o;
-	w->table = page_alloc(0, LOCAL, o);
-	return w->table ? 0 : -ENOMEM;
-}
-
-void window_destroy(struct window *w)
-{
-	if (w->table)
-		page_free(w->table, 0);
-	w->table = NULL;
-}
-
-void asi_flush_owner(const struct mem_owner *o, uint64_t va, uint64_t len)
-{
-	(void)va;
-	assert_ptr_equal(o, &owner);
-	assert_int_equal(len, ~0UL); /* the window's leaves are small: all of them */
-	nr_domain_flushes++;
-}
-
-void *vmalloc(size_t len, enum mem_class class, struct mem_owner *o)
-{
-	assert_true(len <= PAGE_SIZE << 4);
-	return page_zalloc(4, class, o);
-}
-
-void vfree(void *hva)
-{
-	if (hva)
-		page_free(hva, 4);
-}
-
-void vmx_flush_ept(uint64_t eptp)
-{
-	assert_int_equal(eptp, vm.eptp);
-	nr_invept++;
-}
-
-bool vmx_ept_has_1g(void)
-{
-	return has_1g;
-}
-
-void vmcs_fail(uint32_t field, const char *access)
-{
-	panic("%s of 0x%x", access, field);
-}
-
-const struct guest_cpu *guest_cpu(void)
-{
-	return NULL;
-}
-
-unsigned int vcpu_cpl(const struct vcpu *v)
-{
-	(void)v;
-	return 0;
-}
-
-int guestwalk(const struct vm *of, const struct guest_paging *p, gva_t gva, uint32_t access,
-	      gpa_t *gpa, uint32_t *error)
-{
-	(void)of, (void)p, (void)gva, (void)access, (void)gpa, (void)error;
-	return -EFAULT;
-}
 
 static uint64_t used;
 
@@ -194,8 +92,10 @@ static void test_release_claim(void **state)
 		before = memory_used();
 		assert_int_equal(guestram_release(&vm, GPA(8 * UNIT), 4 * UNIT), 0);
 		assert_int_equal(memory_used(), before - 4 * (UNIT / PAGE_SIZE));
-		assert_int_equal(nr_invept, 1);
+		assert_true(nr_invept == 1 && last_invept == vm.eptp);
 		assert_int_equal(nr_domain_flushes, map == GUEST_MAP_NONE);
+		if (map == GUEST_MAP_NONE)
+			assert_ptr_equal(last_domain_flush, &owner);
 		assert_int_equal(pfn_to_pageblock(hpa_to_pfn(gone))->class, SENSITIVE);
 		assert_true(fake_pageblock_is_right(hpa_to_pfn(gone)));
 		assert_true(fake_ram_is_zero(gone, UNIT));

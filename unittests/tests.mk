@@ -175,9 +175,12 @@ test_vm_SRCS := vmm/vm.c vmm/owner.c vmm/vcpu.c vmm/guestram.c vmm/ept.c vmm/inj
 UNIT_TESTS += window
 test_window_SRCS := asi/window.c $(test_asi_map_SRCS)
 
-# vmm/guestmem.c is included here.
+# vmm/guestmem.c is included by these two.
 UNIT_TESTS += guestram
 test_guestram_SRCS := vmm/guestram.c vmm/ept.c mm/ptable.c mm/memmap.c $(test_buddy_SRCS)
+
+UNIT_TESTS += audit_ept
+test_audit_ept_SRCS := vmm/audit_ept.c lib/log.c lib/fmt.c $(test_guestram_SRCS)
 
 UNIT_TESTS += ptable_exact
 test_ptable_exact_SRCS := $(test_ptable_SRCS)

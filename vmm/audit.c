@@ -10,22 +10,44 @@
 #include "lib/bitops.h"
 #include "lib/log.h"
 
-static void record(const char *when, uint64_t walks, const struct asi_audit *a)
+bool audit_step(struct audit_walk *w)
 {
+	uint64_t begin = rdtsc(), ticks;
+	bool done = false;
+
+	if (!w->spaces_done)
+		w->spaces_done = asi_audit_step(&w->spaces);
+	else
+		done = ept_audit_step(&w->ept);
+	ticks = rdtsc() - begin;
+	w->violations = w->spaces.sum.violations + w->ept.sum.violations;
+	w->steps++;
+	w->ticks += ticks;
+	w->longest = MAX(w->longest, ticks);
+	return done;
+}
+
+static void record(const char *when, uint64_t walks, const struct audit_walk *w)
+{
+	const struct asi_audit *a = &w->spaces.sum;
+	const struct ept_audit *e = &w->ept.sum;
+
 	log_info("@audit {\"when\":\"%s\",\"walks\":%lu,\"domains\":%lu,\"leaves\":%lu,"
-		 "\"bytes\":%lu,\"tables\":%lu,\"violations\":%lu,\"steps\":%lu,\"ticks\":%lu,"
+		 "\"bytes\":%lu,\"tables\":%lu,\"vms\":%lu,\"ept_leaves\":%lu,\"ept_bytes\":%lu,"
+		 "\"ept_tables\":%lu,\"violations\":%lu,\"steps\":%lu,\"ticks\":%lu,"
 		 "\"longest\":%lu}",
-		 when, walks, a->domains, a->leaves, a->bytes, a->tables, a->violations, a->steps,
-		 a->ticks, a->longest);
+		 when, walks, a->domains, a->leaves, a->bytes, a->tables, e->vms, e->leaves,
+		 e->bytes, e->tables, w->violations, w->steps, w->ticks, w->longest);
 }
 
 uint64_t audit_report(const char *when)
 {
-	struct asi_audit a;
+	struct audit_walk walk = { 0 };
 
-	asi_audit(&a);
-	record(when, 1, &a);
-	return a.violations;
+	while (!audit_step(&walk))
+		;
+	record(when, 1, &walk);
+	return walk.violations;
 }
 
 void audit_timer_start(struct audit_timer *t, uint64_t period_ms)
@@ -40,17 +62,16 @@ void audit_timer_start(struct audit_timer *t, uint64_t period_ms)
 /* Adds a walk that has ended, or been given up, to the sum. */
 static void add_walk(struct audit_timer *t)
 {
-	const struct asi_audit *w = &t->walk.sum;
-	struct asi_audit sum = *w;
+	struct audit_walk sum = t->walk;
 
 	sum.violations += t->sum.violations;
 	sum.steps += t->sum.steps;
 	sum.ticks += t->sum.ticks;
-	sum.longest = MAX(w->longest, t->sum.longest);
+	sum.longest = MAX(sum.longest, t->sum.longest);
 	t->sum = sum;
 	t->walks++;
 	t->walking = false;
-	t->walk = (struct asi_audit_walk){ 0 };
+	t->walk = (struct audit_walk){ 0 };
 }
 
 void audit_turn(struct audit_timer *t)
@@ -63,13 +84,13 @@ void audit_turn(struct audit_timer *t)
 		t->walking = true;
 		t->next = now + t->period;
 	}
-	if (asi_audit_step(&t->walk))
+	if (audit_step(&t->walk))
 		add_walk(t);
 }
 
 uint64_t audit_violations(const struct audit_timer *t)
 {
-	return t->sum.violations + t->walk.sum.violations;
+	return t->sum.violations + t->walk.violations;
 }
 
 void audit_timer_report(const struct audit_timer *t)

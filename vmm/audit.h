@@ -2,6 +2,19 @@
 /* When the audit runs: whole, before and after the guests, and in steps between their turns. */
 #pragma once
 #include "asi/audit.h"
+#include "vmm/audit_ept.h"
+
+/* A walk through everything, under way: all address spaces, then what guests reach. Starts as all zeros. */
+struct audit_walk {
+	struct asi_audit_walk spaces;
+	struct ept_audit_walk ept;
+	bool spaces_done;
+	uint64_t violations;
+	uint64_t steps, ticks, longest; /* TSC ticks of all steps, and of the longest */
+};
+
+/* The next part, of bounded work; true when that was the last. Unrestricted. */
+bool audit_step(struct audit_walk *walk);
 
 /* Audits now and writes the @audit record; @when is its field. Returns the violations. Unrestricted. */
 uint64_t audit_report(const char *when);
@@ -11,8 +24,8 @@ struct audit_timer {
 	uint64_t period, next; /* TSC ticks; period 0: never */
 	uint64_t walks;	       /* ended */
 	bool walking;
-	struct asi_audit sum; /* of them; domains, leaves, bytes and tables of the last */
-	struct asi_audit_walk walk;
+	struct audit_walk sum; /* of them; what was looked at, of the last */
+	struct audit_walk walk;
 };
 
 /* A walk begins every @period_ms from now on, as far as there are turns; 0: none does. */

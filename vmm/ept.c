@@ -72,8 +72,10 @@ int ept_map_ram(struct vm *vm, gpa_t gpa)
 int ept_unmap_ram(struct vm *vm, gpa_t gpa, uint64_t len)
 {
 	int err = ptable_unmap_exact(&vm->ept, gpa.v, len);
+	uint64_t removed = READ_ONCE(vm->ept.nr_removed);
 
 	/* Also if it has failed half-way: a leaf was split. */
 	vmx_flush_ept(vm->eptp);
+	ptable_note_flush(&vm->ept, removed);
 	return err;
 }

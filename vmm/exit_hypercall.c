@@ -3,10 +3,10 @@
 #include "arch/insn.h"
 #include "arch/regs.h"
 #include "arch/vmx.h"
-#include "asi/audit.h"
 #include "lib/bitops.h"
 #include "lib/errno.h"
 #include "vmm/abi.h"
+#include "vmm/audit.h"
 #include "vmm/exit.h"
 #include "vmm/guestram.h"
 #include "vmm/stats.h"
@@ -74,12 +74,12 @@ static int64_t touch_sensitive(uint64_t locked)
  */
 static int64_t audit(void)
 {
-	struct asi_audit_walk walk = { 0 };
+	struct audit_walk walk = { 0 };
 
 	asi_exit();
-	while (!asi_audit_step(&walk))
+	while (!audit_step(&walk))
 		irq_window();
-	return (int64_t)walk.sum.violations;
+	return (int64_t)walk.violations;
 }
 
 _Static_assert(HC_EINVAL == -EINVAL && HC_ENOMEM == -ENOMEM, "results are errors as they come");

@@ -10,14 +10,14 @@
 #include "vmm/ept.h"
 #include "vmm/guestmem.h"
 
-static enum mem_class ram_class(const struct vm *vm)
+enum mem_class guestram_class(const struct vm *vm)
 {
 	return vm->options.guest_map == GUEST_MAP_NONE ? SENSITIVE : LOCAL;
 }
 
 static void *run_alloc(const struct vm *vm, unsigned int order)
 {
-	enum mem_class class = ram_class(vm);
+	enum mem_class class = guestram_class(vm);
 
 	return page_alloc(order, class, class == LOCAL ? vm->owner : NULL);
 }
@@ -53,7 +53,7 @@ static void *alloc_largest(const struct vm *vm, uint64_t i, uint64_t *nr)
 	 * What is LOCAL is all zero: this owner has not freed a page yet, so that each of these blocks has
 	 * just become LOCAL, scrubbed.
 	 */
-	if (run && ram_class(vm) == SENSITIVE)
+	if (run && guestram_class(vm) == SENSITIVE)
 		clear_words(run, *nr * PAGEBLOCK_SIZE);
 	return run;
 }
@@ -75,7 +75,7 @@ int guestram_create(struct vm *vm)
 		for (uint64_t k = 0; k < nr; k++)
 			vm->ram[i + k] = HPA(hva_to_hpa(run).v + k * PAGEBLOCK_SIZE);
 	}
-	return ram_class(vm) == SENSITIVE ? window_create(&vm->window, vm->owner) : 0;
+	return guestram_class(vm) == SENSITIVE ? window_create(&vm->window, vm->owner) : 0;
 }
 
 void guestram_destroy(struct vm *vm)

@@ -7,6 +7,9 @@
 #pragma once
 #include "vmm/vm.h"
 
+/* Which class: that of @vm's guest-map=. */
+enum mem_class guestram_class(const struct vm *vm);
+
 /* All that options.mem_mib asks for, cleared, and the window if it needs one. 0 or -ENOMEM: then destroy. */
 __must_check int guestram_create(struct vm *vm);
 void guestram_destroy(struct vm *vm);

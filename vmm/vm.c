@@ -22,6 +22,13 @@
 /* What a VM needs besides its RAM: tables, vCPU, statistics, and the rest of begun pageblocks. */
 #define OVERHEAD_MIB 6
 
+static struct vm *vms[OWNER_MAX + 1]; /* by the number of the owner */
+
+struct vm *vm_get(unsigned int owner_id)
+{
+	return vms[owner_id];
+}
+
 int __init vm_init(void)
 {
 	void *region = page_zalloc(0, SENSITIVE, NULL); /* the CPU's, for as long as VMX is on */
@@ -112,7 +119,7 @@ int vm_create(const struct vm_options *options, const void *image, size_t len,
 	if (err && vm)
 		vm_destroy(vm);
 	if (!err)
-		*out = vm;
+		*out = vms[vm->owner->id] = vm;
 	return err;
 }
 
@@ -122,6 +129,7 @@ void vm_destroy(struct vm *vm)
 	struct asi *asi = vm->asi;
 
 	asi_exit(); /* its domain is current nowhere from here on */
+	vms[owner->id] = NULL;
 	if (vm->vcpu)
 		vcpu_destroy(vm->vcpu);
 	ept_destroy(vm);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A virtual machine: its memory, its domain, its vCPU, and how it ended. LOCAL memory of
- * its own; the list of VMs (vmm/vm.c) is sensitive.
+ * its own; the table of VMs (vmm/vm.c) is sensitive.
  */
 #pragma once
 #include <stdbool.h>
@@ -58,6 +58,8 @@ struct vm_module {
 __must_check int vm_create(const struct vm_options *options, const void *image, size_t len,
 			   const struct vm_module *modules, unsigned int nr_modules,
 			   struct vm **out);
+/* The VM whose owner has this number, NULL if there is none. Unrestricted: no VM may know of others. */
+struct vm *vm_get(unsigned int owner_id);
 /* Gives back every byte. */
 void vm_destroy(struct vm *vm);
 

@@ -26,6 +26,9 @@ def judge_audits(audits):
         return f"audits before, while and after the guests run: {walks}"
     if any(audit["violations"] for audit in audits):
         return "an audit found violations"
+    end = next(audit for audit in audits if audit["when"] == "end")
+    if end["domains"] != len(GUESTS) or end["vms"] != len(GUESTS) or not end["leaves"] or not end["ept_leaves"]:
+        return f"an audit that has not looked at both guests: {end}"
     return None
 
 
