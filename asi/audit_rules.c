@@ -44,9 +44,18 @@ const char *rule_entry(const struct pt_leaf *leaf)
 	return NULL;
 }
 
+/* Local vmalloc ranges end in access windows (asi/window.h), which stand open only inside a handler. */
+static bool in_window(uint64_t va)
+{
+	return va - VMALLOC_LOCAL_BASE < PML4_SLOT_SIZE &&
+	       va % VMALLOC_LOCAL_SIZE >= VMALLOC_LOCAL_SIZE - WINDOW_SIZE;
+}
+
 /* What a vmalloc address maps is what its area's books say, and in use: no stale alias, no freed page. */
 static const char *vmalloc_rule(const struct pt_leaf *leaf)
 {
+	if (in_window(leaf->va))
+		return "an access window that was left open";
 	if (leaf->size != PAGE_SIZE || vmalloc_frame(leaf->va).v != leaf->hpa.v)
 		return "not the page that its vmalloc area has: a stale alias";
 	return pfn_to_page(hpa_to_pfn(leaf->hpa))->state == PAGE_USED
@@ -144,16 +153,15 @@ static const char *vmalloc_local_rule(const struct asi *asi, const struct pt_lea
 				      uint64_t *work)
 {
 	uint64_t range = (leaf->va - VMALLOC_LOCAL_BASE) / VMALLOC_LOCAL_SIZE;
-	const char *what;
+	const char *what = vmalloc_rule(leaf);
 
-	if (leaf->va >= WINDOW_BASE(range))
-		return "an access window that was left open";
-	what = blocks_rule(asi, leaf->hpa, leaf->size, LOCAL, work);
+	if (!what)
+		what = blocks_rule(asi, leaf->hpa, leaf->size, LOCAL, work);
 	if (what)
 		return what;
-	if (pfn_to_pageblock(hpa_to_pfn(leaf->hpa))->owner->id != range)
-		return "a page in another owner's vmalloc range";
-	return vmalloc_rule(leaf);
+	return pfn_to_pageblock(hpa_to_pfn(leaf->hpa))->owner->id == range
+		       ? NULL
+		       : "a page in another owner's vmalloc range";
 }
 
 /* Memory that was set aside at boot and never freed: the allocator hands out none of it. */

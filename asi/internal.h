@@ -26,7 +26,7 @@ __must_check int map_create(struct asi *asi);
 void map_destroy(struct asi *asi);
 /* The tables whose root entry every domain's root repeats in @slot; NULL if there are none. */
 const struct ptable *map_shares(unsigned int slot);
-/* Whether @slot of @asi's root leads to a table of its own. */
+/* Whether @slot of @asi's root leads to a table of its own; those for LOCAL memory need an owner. */
 bool map_owns(const struct asi *asi, unsigned int slot);
 
 /* Forgets @asi in this CPU's PCID slots (switch.c). */

@@ -44,6 +44,9 @@ BUDDY_SRCS := mm/buddy.c mm/pageblock.c mm/pagecache.c mm/quarantine.c mm/pageal
 
 test_buddy_SRCS := $(BUDDY_SRCS) unittests/fake/cpu.c unittests/fake/ram.c unittests/fake/pageblock.c
 
+UNIT_TESTS += buddy_pools
+test_buddy_pools_SRCS := $(test_buddy_SRCS)
+
 UNIT_TESTS += buddy_walk
 test_buddy_walk_SRCS := $(test_buddy_SRCS)
 
@@ -167,7 +170,7 @@ test_vmx_SRCS := arch/x86/vmx.c arch/x86/vmxctls.c unittests/fake/vmxcpu.c unitt
 
 UNIT_TESTS += vm
 test_vm_SRCS := vmm/vm.c vmm/owner.c vmm/vcpu.c vmm/guestram.c vmm/ept.c vmm/inject.c vmm/loader.c vmm/multiboot.c \
-	vmm/image_place.c vmm/mbi.c mm/ptable.c lib/log.c lib/fmt.c $(test_kmalloc_SRCS)
+	vmm/image_place.c vmm/mbi.c mm/ptable.c lib/log.c lib/fmt.c $(test_kmalloc_SRCS) unittests/fake/vm.c
 
 UNIT_TESTS += window
 test_window_SRCS := asi/window.c $(test_asi_map_SRCS)

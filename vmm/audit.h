@@ -30,7 +30,7 @@ struct audit_timer {
 
 /* A walk begins every @period_ms from now on, as far as there are turns; 0: none does. */
 void audit_timer_start(struct audit_timer *t, uint64_t period_ms);
-/* Between two turns: the next step if one is due; it leaves the restricted space. */
+/* Between two turns: the next step if one is due. Unrestricted. */
 void audit_turn(struct audit_timer *t);
 /* Violations so far, those of the walk under way included. */
 uint64_t audit_violations(const struct audit_timer *t);
