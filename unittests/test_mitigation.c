@@ -195,6 +195,11 @@ static void test_flush_in_software(void **state)
 	mitigation_use(FLUSH_L1D, map + 4096, len);
 	mitigation_flush(FLUSH_L1D | FLUSH_VERW);
 	assert_string_equal(done, "fence fence verw ");
+	/* Of its first byte only. */
+	assert_int_equal(mitigation_set_l1d_len(1), len);
+	assert_int_equal(mprotect(map + 8192, len - 4096, PROT_NONE), 0);
+	mitigation_flush(FLUSH_L1D);
+	assert_int_equal(mitigation_set_l1d_len(len), 1);
 	munmap(map, len + 8192);
 }
 

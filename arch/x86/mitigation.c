@@ -89,6 +89,14 @@ void mitigation_use(unsigned int flushes, const void *buffer, size_t len)
 	l1d_len = len;
 }
 
+size_t mitigation_set_l1d_len(size_t len)
+{
+	size_t before = l1d_len;
+
+	l1d_len = len;
+	return before;
+}
+
 void mitigation_set_spec_ctrl(uint64_t value)
 {
 	wrmsr(MSR_SPEC_CTRL, value);

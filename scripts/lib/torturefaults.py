@@ -17,15 +17,13 @@ FAULTS = [
 	/*
 	 * Pairs"""), (SWITCH, """\
 	load_restricted(asi);
-}
-
-void asi_switch""", """\
+	mitigate_enter(asi);
+}""", """\
 	load_restricted(asi);
 	barrier();
 	this_cpu(asi_curr) = asi;
-}
-
-void asi_switch""")),
+	mitigate_enter(asi);
+}""")),
     ("target-set-after-switch", r"enter: .*not in the target's space|enter: .*", ("asi/asi.h", """\
 	this_cpu(asi_target) = asi;
 	barrier();
@@ -72,18 +70,19 @@ void asi_switch""")),
 		this_cpu(asi_stats).reenters++;""", """\
 	if (target && this_cpu(asi_curr) != target && this_cpu(trap_depth)) {
 		this_cpu(asi_stats).reenters++;""")),
-    ("nmi-keeps-cr2", r"an NMI changed CR2", ("arch/x86/trap.c", """\
-	if (f->vector == VEC_NMI && read_cr2() != cr2)
+    ("nmi-keeps-cr2", r"CR2 has changed", ("arch/x86/trap.c", """\
+	if ((f->vector == VEC_NMI || f->vector == VEC_MC) && read_cr2() != cr2)
 		write_cr2(cr2);""", """\
-	if (f->vector == VEC_NMI && read_cr2() == cr2)
+	if (f->vector == VEC_MC && read_cr2() != cr2)
 		write_cr2(cr2);""")),
     ("left-meanwhile-is-fatal", r"trap 14 \(page fault\)", ("asi/fault.c", """\
 		return switch_enabled() && !stuck &&""", """\
 		return false && !stuck &&""")),
     ("flush-forgotten", r"a flush was forgotten", (SWITCH, """\
-	if (tlb_has_pcid() && this_cpu(asi_slots[slot]).gen == gen) {""", """\
-	if (tlb_has_pcid()) {
-		this_cpu(asi_slots[slot]).gen = gen;""")),
+	bool keep = tlb_has_pcid() && (seen == gen || one_behind(asi, seen));""", """\
+	bool keep = tlb_has_pcid();"""), (SWITCH, """\
+	if (keep && seen != gen && !flush_range(asi, seen, gen)) {""", """\
+	if (false && seen != gen) {""")),
     ("generation-not-recorded", r"a flush is owed|flush", (SWITCH, """\
 	this_cpu(asi_cr3_gen) = gen;
 }""", """\

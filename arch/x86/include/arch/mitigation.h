@@ -36,6 +36,11 @@ void mitigation_detect(struct mitigation_cpu *out);
  * bytes at @buffer, a multiple of pages: mapped in every space and free of secrets. NULL: by the MSR.
  */
 void mitigation_use(unsigned int flushes, const void *buffer, size_t len);
+/*
+ * From now on the software flush reads @len bytes only; the number before. For NMI torture, whose runs grow
+ * with the square of the instructions between two states.
+ */
+size_t mitigation_set_l1d_len(size_t len);
 /* IA32_SPEC_CTRL of this CPU := @value, not 0 only where detection says so; no guest can write it. */
 void mitigation_set_spec_ctrl(uint64_t value);
 
