@@ -25,7 +25,7 @@
 /* PCID 0 is the unrestricted space; slot n has PCID n + 1. */
 #define SLOTS 6
 
-/* A longer unmapping is flushed whole: as many INVLPGs would cost more than the misses. */
+/* A longer unmapping is flushed whole: as many INVPCIDs would cost more than the misses. */
 #define RANGE_MAX (32 * PAGEBLOCK_SIZE)
 
 struct slot {
@@ -106,47 +106,38 @@ static uint32_t slot_find(const struct asi *asi)
 	}
 }
 
-static uint64_t restricted_cr3(const struct asi *asi, uint32_t slot)
+static uint64_t pcid_of(uint32_t slot)
 {
-	return asi->pt.root.v | (tlb_has_pcid() ? slot + 1 : 0);
-}
-
-/* Whether a slot that has seen generation @seen lacks nothing but the last unmapping, a short one. */
-static bool one_behind(const struct asi *asi, uint64_t seen)
-{
-	return READ_ONCE(asi->unmapped.since) == seen && READ_ONCE(asi->unmapped.len) <= RANGE_MAX;
+	return tlb_has_pcid() ? slot + 1 : 0;
 }
 
 /*
- * Drops the last unmapping of @asi from the current PCID. False if that is not all that @seen lacks
- * of @gen. Another CPU's next unmapping writes @since first and tlb_gen last: a record that
- * changes while it is read fails one of the tests behind.
+ * Drops the last unmapping of @asi from its slot's PCID, if that, a short one, is all that @seen lacks of @gen, and
+ * says so. Another CPU's next unmapping writes @since first: a record that changes while it is read
+ * fails the test behind. The PCID is named: an NMI may have left the restricted space.
  */
-static bool flush_range(const struct asi *asi, uint64_t seen, uint64_t gen)
+static bool flush_range(const struct asi *asi, uint32_t slot, uint64_t seen, uint64_t gen)
 {
 	uint64_t va = READ_ONCE(asi->unmapped.va), len = READ_ONCE(asi->unmapped.len);
 
-	if (!one_behind(asi, seen) || READ_ONCE(asi->tlb_gen) != gen)
+	if (READ_ONCE(asi->unmapped.since) != seen || len > RANGE_MAX ||
+	    READ_ONCE(asi->tlb_gen) != gen)
 		return false;
 	for (uint64_t at = 0; at < len; at += PAGEBLOCK_SIZE)
-		tlb_flush_page(va + at);
+		tlb_flush_pcid_page(pcid_of(slot), va + at);
 	this_cpu(asi_stats).tlb_ranges++;
 	return true;
 }
 
-/* Writes CR3 for @asi, keeping what translations are not stale. */
+/* Writes CR3 for @asi, keeping what translations are not stale: those that are go before anyone can use them. */
 static void load_restricted(const struct asi *asi)
 {
 	uint32_t slot = slot_find(asi);
-	uint64_t cr3 = restricted_cr3(asi, slot), gen = READ_ONCE(asi->tlb_gen);
+	uint64_t cr3 = asi->pt.root.v | pcid_of(slot), gen = READ_ONCE(asi->tlb_gen);
 	uint64_t seen = this_cpu(asi_slots[slot]).gen;
-	bool keep = tlb_has_pcid() && (seen == gen || one_behind(asi, seen));
+	bool keep = tlb_has_pcid() && (seen == gen || flush_range(asi, slot, seen, gen));
 
 	write_cr3(cr3 | (keep ? CR3_NOFLUSH : 0));
-	if (keep && seen != gen && !flush_range(asi, seen, gen)) {
-		write_cr3(cr3);
-		keep = false;
-	}
 	if (keep)
 		this_cpu(asi_stats).cr3_noflush++;
 	else
@@ -236,7 +227,7 @@ void asi_intr_exit(void)
 
 void asi_flush_local(struct asi *asi, uint64_t va, uint64_t len)
 {
-	uint64_t removed, gen, seen, flags;
+	uint64_t removed, gen, flags;
 
 	if (!asi)
 		return;
@@ -257,9 +248,8 @@ void asi_flush_local(struct asi *asi, uint64_t va, uint64_t len)
 	for (uint32_t i = 0; i < SLOTS; i++) {
 		if (this_cpu(asi_slots[i]).asi != asi)
 			continue;
-		seen = this_cpu(asi_slots[i]).gen;
-		if (!flush_range(asi, seen, gen)) {
-			tlb_flush_pcid(tlb_has_pcid() ? i + 1 : 0);
+		if (!flush_range(asi, i, this_cpu(asi_slots[i]).gen, gen)) {
+			tlb_flush_pcid(pcid_of(i));
 			this_cpu(asi_stats).tlb_flushes++;
 		}
 		/* As of before the flush: whoever unmaps meanwhile makes us flush again. */

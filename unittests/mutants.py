@@ -161,8 +161,9 @@ MUTANTS = [
       "len - done >= size);\n\t\t\tWRITE_ONCE(*entry, *entry & ~pt->format->present)")),
     # Translations that are no longer right.
     ("tlb-generation-ignored", "asi_tlb asi_switch",
-     (SWITCH, "tlb_has_pcid() && (seen == gen || one_behind(asi, seen))", "tlb_has_pcid()"),
-     (SWITCH, "keep && seen != gen && !flush_range(asi, seen, gen)", "false")),
+     (SWITCH, "tlb_has_pcid() && (seen == gen || flush_range(asi, slot, seen, gen))", "tlb_has_pcid()")),
+    ("tlb-range-of-current-pcid", "asi_nmi",
+     (SWITCH, "tlb_flush_pcid_page(pcid_of(slot), va + at)", "tlb_flush_page(va + at)")),
     ("tlb-generation-stays", "asi_tlb asi_map", (SWITCH, "WRITE_ONCE(asi->tlb_gen, gen);", "")),
     # Flushes by transition and taint.
     ("taint-overwritten", "asi_mitigate",

@@ -288,6 +288,13 @@ static void flush(void)
 	asi_flush_local(a, 0, ~0UL);
 }
 
+/* One that all who are one behind drop by its address. */
+static void flush_short(void)
+{
+	fake_mmu_unmapped_at(a->pt.root, LOCALMAP_BASE);
+	asi_flush_local(a, LOCALMAP_BASE, PAGEBLOCK_SIZE);
+}
+
 static void check_flushed(void)
 {
 	assert_true(fake_mmu_is_fresh());
@@ -302,8 +309,10 @@ static void test_flush_local(void **state)
 					      prepare_tense, prepare_in_b };
 
 	(void)state;
-	for (unsigned int i = 0; i < ARRAY_SIZE(from); i++)
+	for (unsigned int i = 0; i < ARRAY_SIZE(from); i++) {
 		run_everywhere(&(struct operation){ from[i], flush, check_flushed });
+		run_everywhere(&(struct operation){ from[i], flush_short, check_flushed });
+	}
 }
 
 static void whole_exit(void)

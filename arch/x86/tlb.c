@@ -51,3 +51,12 @@ void tlb_flush_page(uint64_t va)
 {
 	invlpg(va);
 }
+
+/* Reads no canary: entering a domain comes here, and the canary is perhaps not mapped there. */
+__no_stack_protector void tlb_flush_pcid_page(uint64_t pcid, uint64_t va)
+{
+	if (pcid_on)
+		invpcid(INVPCID_ADDRESS, pcid, va);
+	else
+		invlpg(va);
+}

@@ -121,6 +121,15 @@ void tlb_flush_page(uint64_t va)
 	point();
 }
 
+void tlb_flush_pcid_page(uint64_t pcid, uint64_t va)
+{
+	point();
+	note_pcid('P', pcid_of(pcid));
+	if (tlb[pcid_of(pcid)].stale_at == va)
+		tlb[pcid_of(pcid)].stale_at = 0;
+	point();
+}
+
 void tlb_flush_all(void)
 {
 	point();

@@ -16,3 +16,5 @@ void tlb_flush_all(void);
 void tlb_flush_pcid(uint64_t pcid);
 /* Drops the translation of the page that @va lies in, of any size, in the current PCID. */
 void tlb_flush_page(uint64_t va);
+/* The same in one PCID, current or not. */
+void tlb_flush_pcid_page(uint64_t pcid, uint64_t va);
