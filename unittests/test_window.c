@@ -102,7 +102,7 @@ static void test_crossing(void **state)
 	assert_int_not_equal(vms[0]->tlb_gen, gen);
 	fake_mmu_log[0] = '\0';
 	asi_enter(vms[0]);
-	assert_non_null(strstr(fake_mmu_log, "N1 P "));
+	assert_non_null(strstr(fake_mmu_log, "P1 N1 "));
 	asi_relax();
 	asi_exit();
 }
