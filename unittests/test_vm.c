@@ -7,6 +7,7 @@
 #include <string.h>
 #include "unittests/memory.h"
 #include "arch/fpu.h"
+#include "arch/tsc.h"
 #include "arch/vmx.h"
 #include "asi/asi.h"
 #include "lib/assert.h"
@@ -16,6 +17,7 @@
 #include "mm/vmalloc.h"
 #include "vmm/cpuid.h"
 #include "vmm/guestmem.h"
+#include "vmm/report.h"
 #include "vmm/vcpu.h"
 #include "vmm/vm.h"
 #include "vmm/vmcs.h"
@@ -28,6 +30,17 @@ uint64_t fake_vmcs[0x8000];
 uint64_t fake_tsc, fake_xcr0, fake_dr6;
 unsigned int fake_nr_nmi;
 static unsigned int nr_vmcs_active, nr_domains;
+
+void report_unserved(struct vm *vm, const char *what, uint64_t address, unsigned int size,
+		     bool write)
+{
+	(void)vm, (void)what, (void)address, (void)size, (void)write;
+}
+
+uint64_t tsc_khz(void)
+{
+	return 2000000;
+}
 
 bool vmclear(uint64_t hpa)
 {
@@ -377,13 +390,14 @@ static void test_each_allocation_fails(void **state)
 	struct vm *vm = NULL;
 
 	(void)state;
-	for (unsigned int round = 0; round < 6; round++) {
+	for (unsigned int round = 0; round < 8; round++) {
 		unsigned int refused = 0;
 		uint64_t before;
 
 		o.asi = round % 2 ? VM_ASI_OFF : VM_ASI_ON;
 		o.domain = round / 2 == 1 ? VM_DOMAIN_VCPU : VM_DOMAIN_VM;
 		o.guest_map = round / 2 == 2 ? GUEST_MAP_NONE : GUEST_MAP_ALL;
+		o.apic = round / 2 == 3;
 		for (unsigned int n = 1;; n++) {
 			int err;
 
@@ -410,11 +424,11 @@ static void test_each_allocation_fails(void **state)
 		}
 		/*
 		 * Owner, domain, VM, list of RAM, window, EPT root, vCPU, VMCS, bitmap, stack,
-		 * statistics, XSAVE area; loader, its modules, boot information. A vCPU of its own
+		 * statistics, XSAVE area, local APIC; loader, its modules, boot information. A vCPU of its own
 		 * owner has a pool of its own too, which converts a block.
 		 */
-		assert_int_equal(refused,
-				 13 + (o.asi == VM_ASI_ON) + (o.guest_map == GUEST_MAP_NONE));
+		assert_int_equal(refused, 13 + (o.asi == VM_ASI_ON) +
+						  (o.guest_map == GUEST_MAP_NONE) + o.apic);
 	}
 }
 
