@@ -13,6 +13,7 @@
 #include "unittests/fake/vmx.h"
 #include "vmm/cpuid.h"
 #include "vmm/exit.h"
+#include "vmm/lapic.h"
 
 #define V (&fake_vcpu)
 
@@ -94,6 +95,22 @@ static void test_hidden(void **state)
 	assert_int_equal(seven.edx & (BITS(31, 26) | BIT(22) | BIT(24) | BIT(25)), 0);
 	for (uint32_t sub = 1; sub < 40; sub++)
 		assert_true(is_zero(guest(7, sub)));
+}
+
+/* The local APIC's bits, as it is switched on and off. */
+static void test_apic(void **state)
+{
+	struct lapic lapic;
+
+	(void)state;
+	lapic_init(&lapic, 0);
+	fake_vcpu.lapic = &lapic;
+	assert_int_equal(guest(1, 0).ecx & (BIT(21) | BIT(24)), BIT(21) | BIT(24));
+	assert_true(guest(1, 0).edx & BIT(9));
+	assert_true(lapic_wrmsr(&fake_vcpu, 0x1b, 0xfee00100));
+	assert_false(guest(1, 0).edx & BIT(9));
+	assert_true(lapic_wrmsr(&fake_vcpu, 0x1b, 0xfee00900));
+	assert_true(guest(1, 0).edx & BIT(9));
 }
 
 static void test_zero_leaves(void **state)
@@ -215,6 +232,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_hidden, start),
+		cmocka_unit_test_setup(test_apic, start),
 		cmocka_unit_test_setup(test_zero_leaves, start),
 		cmocka_unit_test_setup(test_hypervisor_leaves, start),
 		cmocka_unit_test_setup(test_out_of_range, start),

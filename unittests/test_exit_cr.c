@@ -13,6 +13,7 @@
 #include "unittests/fake/vmx.h"
 #include "vmm/cpuid.h"
 #include "vmm/exit.h"
+#include "vmm/lapic.h"
 #include "vmm/guestmem.h"
 
 #define V	 (&fake_vcpu)
@@ -270,6 +271,24 @@ static void test_cr8(void **state)
 	assert_int_equal(V->regs[RSI], 9);
 }
 
+/* With a local APIC it is the upper half of TPR. */
+static void test_cr8_is_tpr(void **state)
+{
+	static struct lapic lapic;
+
+	(void)state;
+	start(LONG);
+	lapic_init(&lapic, 0);
+	V->lapic = &lapic;
+	lapic.regs[LAPIC_TPR] = 0x5f;
+	vmcs_write(VMCS_EXIT_QUAL, RSI << 8 | CR_ACCESS_FROM_CR << 4 | 8);
+	assert_int_equal(exit_cr(V), RESUME_NEXT);
+	assert_int_equal(V->regs[RSI], 5);
+	assert_false(is_gp(write_cr(8, 9)));
+	assert_int_equal(lapic.regs[LAPIC_TPR], 0x90);
+	assert_true(is_gp(write_cr(8, 0x10)));
+}
+
 /* Every value of the low byte, and other bits. */
 static void test_xsetbv(void **state)
 {
@@ -307,11 +326,11 @@ static void test_xsetbv(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_cr0),	  cmocka_unit_test(test_cr0_upper_half),
-		cmocka_unit_test(test_long_mode), cmocka_unit_test(test_cr4_reserved),
-		cmocka_unit_test(test_pcid),	  cmocka_unit_test(test_pdptes),
-		cmocka_unit_test(test_clts_lmsw), cmocka_unit_test(test_cr8),
-		cmocka_unit_test(test_xsetbv),
+		cmocka_unit_test(test_cr0),	   cmocka_unit_test(test_cr0_upper_half),
+		cmocka_unit_test(test_long_mode),  cmocka_unit_test(test_cr4_reserved),
+		cmocka_unit_test(test_pcid),	   cmocka_unit_test(test_pdptes),
+		cmocka_unit_test(test_clts_lmsw),  cmocka_unit_test(test_cr8),
+		cmocka_unit_test(test_cr8_is_tpr), cmocka_unit_test(test_xsetbv),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

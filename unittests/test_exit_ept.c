@@ -14,6 +14,7 @@
 #include "vmm/ept.h"
 #include "vmm/exit.h"
 #include "vmm/guestmem.h"
+#include "vmm/lapic.h"
 #include "vmm/report.h"
 
 #define V	 (&fake_vcpu)
@@ -23,15 +24,8 @@
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 static uint8_t ram[RAM_SIZE];
-static unsigned int nr_unserved, nr_skipped;
+static unsigned int nr_skipped;
 static int map_result;
-
-void report_unserved(struct vm *vm, const char *what, uint64_t address, unsigned int size,
-		     bool write)
-{
-	(void)vm, (void)what, (void)address, (void)size, (void)write;
-	nr_unserved++;
-}
 
 void report_bytes(struct vcpu *v, const uint8_t *bytes, unsigned int len)
 {
@@ -87,7 +81,7 @@ static int reset(void **state)
 	(void)state;
 	fake_vcpu_reset();
 	memset(ram, 0, sizeof(ram));
-	nr_unserved = nr_skipped = 0;
+	nr_skipped = 0;
 	map_result = -EFAULT;
 	vmcs_write(VMCS_GUEST_RIP, CODE);
 	vmcs_write(VMCS_GUEST_PHYS_ADDR, NOTHING);
@@ -108,7 +102,7 @@ static void test_ram(void **state)
 	V->events.reinject_info = 0;
 	assert_int_equal(exit_ept_violation(V), RESUME);
 	assert_int_equal(vmcs_read(VMCS_GUEST_INTERRUPTIBILITY), BLOCKED_BY_NMI);
-	assert_int_equal(nr_unserved, 0);
+	assert_int_equal(fake_nr_unserved, 0);
 }
 
 static void test_stops(void **state)
@@ -188,7 +182,7 @@ static void test_operands(void **state)
 		} else {
 			assert_int_equal(vmcs_read(VMCS_GUEST_RFLAGS), 0xa02);
 		}
-		assert_int_equal(nr_unserved, 1);
+		assert_int_equal(fake_nr_unserved, 1);
 	}
 }
 
@@ -253,6 +247,66 @@ static void test_protected_mode(void **state)
 	assert_int_equal(nr_skipped, 5);
 }
 
+/* The instruction at CODE, executed on register @reg of the local APIC. */
+static void execute(const char *bytes, size_t len, uint64_t reg, bool write)
+{
+	memcpy(ram + CODE, bytes, len);
+	V->regs[RBX] = NOTHING + 16 * reg;
+	vmcs_write(VMCS_GUEST_PHYS_ADDR, NOTHING + 16 * reg);
+	vmcs_write(VMCS_EXIT_QUAL, EPT_QUAL_LINEAR | EPT_QUAL_TRANSLATED |
+					   (write ? EPT_QUAL_WRITE : EPT_QUAL_READ));
+	nr_skipped = 0;
+	assert_int_equal(exit_ept_violation(V), RESUME);
+	assert_int_equal(nr_skipped, len);
+	assert_int_equal(fake_nr_unserved, 0);
+}
+
+/* Each kind of instruction reads and writes a device's register as it would RAM. */
+static void test_lapic_page(void **state)
+{
+	static struct lapic lapic;
+	const uint32_t *tpr = &lapic.regs[LAPIC_TPR];
+
+	(void)state;
+	lapic_init(&lapic, 0);
+	V->lapic = &lapic;
+	V->regs[RAX] = 0x35;
+	execute("\x89\x03", 2, LAPIC_TPR, true); /* mov [rbx], eax */
+	assert_int_equal(*tpr, 0x35);
+	execute("\xc7\x03\x41\0\0\0", 6, LAPIC_TPR, true); /* mov dword [rbx], 0x41 */
+	assert_int_equal(*tpr, 0x41);
+	execute("\x8b\x0b", 2, LAPIC_TPR, false); /* mov ecx, [rbx] */
+	assert_int_equal(V->regs[RCX], 0x41);
+	execute("\x0f\xb6\x0b", 3, LAPIC_VERSION, false); /* movzx ecx, byte [rbx] */
+	assert_int_equal(V->regs[RCX], 0x14);
+	execute("\x0f\xbe\x0b", 3, LAPIC_SVR, false); /* movsx ecx, byte [rbx] */
+	assert_int_equal(V->regs[RCX], 0xffffffff);
+	V->regs[RCX] = 0x11;
+	execute("\x87\x0b", 2, LAPIC_TPR, true); /* xchg [rbx], ecx */
+	assert_int_equal(V->regs[RCX], 0x41);
+	assert_int_equal(*tpr, 0x11);
+	execute("\x09\x03", 2, LAPIC_TPR, true); /* or [rbx], eax */
+	assert_int_equal(*tpr, 0x35);
+	execute("\x39\x03", 2, LAPIC_TPR, false); /* cmp [rbx], eax */
+	assert_true(vmcs_read(VMCS_GUEST_RFLAGS) & 0x40);
+	assert_int_equal(*tpr, 0x35);
+	V->regs[RAX] = 0x22;
+	V->regs[RDI] = NOTHING + 16 * LAPIC_TPR;
+	execute("\xab", 1, LAPIC_TPR, true); /* stosd */
+	assert_int_equal(*tpr, 0x22);
+	V->regs[RSI] = NOTHING + 16 * LAPIC_VERSION;
+	execute("\xad", 1, LAPIC_VERSION, false); /* lodsd */
+	assert_int_equal(V->regs[RAX], 0x50014);
+	V->regs[RSI] = NOTHING + 16 * LAPIC_VERSION;
+	V->regs[RDI] = 0x2000;
+	execute("\xa5", 1, LAPIC_VERSION, false); /* movsd, from the APIC */
+	assert_memory_equal(ram + 0x2000, "\x14\0\x05", 4);
+	V->regs[RSI] = 0x2000;
+	V->regs[RDI] = NOTHING + 16 * LAPIC_TPR;
+	execute("\xa5", 1, LAPIC_TPR, true); /* and to it */
+	assert_int_equal(*tpr, 0x14);
+}
+
 static void test_misconfig_panics(void **state)
 {
 	(void)state;
@@ -269,6 +323,7 @@ int main(void)
 		cmocka_unit_test_setup(test_rep_stos, reset),
 		cmocka_unit_test_setup(test_movs_and_lods, reset),
 		cmocka_unit_test_setup(test_protected_mode, reset),
+		cmocka_unit_test_setup(test_lapic_page, reset),
 		cmocka_unit_test_setup(test_misconfig_panics, reset),
 	};
 

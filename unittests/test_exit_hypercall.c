@@ -144,17 +144,17 @@ static void test_timer(void **state)
 	(void)state;
 	assert_int_equal(call(HC_TIMER, 1000, 32), 0);
 	assert_int_equal(V->timer_deadline, 51000);
-	assert_int_equal(V->timer_vector, 32);
+	assert_int_equal(V->hc_vector, 32);
 	assert_int_equal(call(HC_TIMER, 2000, 255), 0); /* replaces the last */
 	assert_int_equal(V->timer_deadline, 52000);
-	assert_int_equal(V->timer_vector, 255);
+	assert_int_equal(V->hc_vector, 255);
 	/* A wrong vector leaves the timer as it was. */
 	assert_int_equal(call(HC_TIMER, 1, 31), EINVAL_64);
 	assert_int_equal(call(HC_TIMER, 1, 256), EINVAL_64);
 	assert_int_equal(call(HC_TIMER, 1, BIT(32) | 32), EINVAL_64);
 	assert_int_equal(call(HC_TIMER, 0, 0), EINVAL_64);
 	assert_int_equal(V->timer_deadline, 52000);
-	assert_int_equal(V->timer_vector, 255);
+	assert_int_equal(V->hc_vector, 255);
 	/* Beyond the end of time. */
 	assert_int_equal(call(HC_TIMER, ~0UL, 64), 0);
 	assert_int_equal(V->timer_deadline, ~0UL);

@@ -143,22 +143,24 @@ static void test_guest_words(void **state)
 		const char *line;
 		struct vm_options want;
 	} cases[] = {
-		{ "", { "", 64, 1, VM_ASI_DEFAULT, VM_DOMAIN_VM, 0, "", 0 } },
-		{ "name=cpuid", { "cpuid", 64, 1, VM_ASI_DEFAULT, VM_DOMAIN_VM, 0, "", 0 } },
+		{ "", { "", 64, 1, VM_ASI_DEFAULT, VM_DOMAIN_VM, 0, "", 0, false } },
+		{ "name=cpuid", { "cpuid", 64, 1, VM_ASI_DEFAULT, VM_DOMAIN_VM, 0, "", 0, false } },
 		{ "/g/x.elf name=a.b_c-9 mem=128",
-		  { "a.b_c-9", 128, 1, VM_ASI_DEFAULT, 0, 0, "", 0 } },
-		{ "mem=0x40 cpus=1 asi=off domain=vm", { "", 64, 1, VM_ASI_OFF, 0, 0, "", 0 } },
-		{ "asi=on domain=vcpu", { "", 64, 1, VM_ASI_ON, VM_DOMAIN_VCPU, 0, "", 0 } },
-		{ "asi=strict", { "", 64, 1, VM_ASI_STRICT, 0, 0, "", 0 } },
-		{ "limit=2500 mem=1", { "", 1, 1, VM_ASI_DEFAULT, 0, 2500, "", 0 } },
-		{ "mem=8388608", { "", 8388608, 1, VM_ASI_DEFAULT, 0, 0, "", 0 } },
+		  { "a.b_c-9", 128, 1, VM_ASI_DEFAULT, 0, 0, "", 0, false } },
+		{ "mem=0x40 cpus=1 asi=off domain=vm",
+		  { "", 64, 1, VM_ASI_OFF, 0, 0, "", 0, false } },
+		{ "asi=on domain=vcpu", { "", 64, 1, VM_ASI_ON, VM_DOMAIN_VCPU, 0, "", 0, false } },
+		{ "asi=strict", { "", 64, 1, VM_ASI_STRICT, 0, 0, "", 0, false } },
+		{ "limit=2500 mem=1", { "", 1, 1, VM_ASI_DEFAULT, 0, 2500, "", 0, false } },
+		{ "mem=8388608", { "", 8388608, 1, VM_ASI_DEFAULT, 0, 0, "", 0, false } },
 		{ "name=x -- a b  name=y --",
-		  { "x", 64, 1, VM_ASI_DEFAULT, 0, 0, "a b  name=y --", 0 } },
-		{ "--", { "", 64, 1, VM_ASI_DEFAULT, 0, 0, "", 0 } },
-		{ "-- ", { "", 64, 1, VM_ASI_DEFAULT, 0, 0, "", 0 } },
-		{ "x/y -- z", { "", 64, 1, VM_ASI_DEFAULT, 0, 0, "z", 0 } },
+		  { "x", 64, 1, VM_ASI_DEFAULT, 0, 0, "a b  name=y --", 0, false } },
+		{ "--", { "", 64, 1, VM_ASI_DEFAULT, 0, 0, "", 0, false } },
+		{ "-- ", { "", 64, 1, VM_ASI_DEFAULT, 0, 0, "", 0, false } },
+		{ "x/y -- z", { "", 64, 1, VM_ASI_DEFAULT, 0, 0, "z", 0, false } },
 		{ "name=0123456789012345678901234567890",
-		  { "0123456789012345678901234567890", 64, 1, VM_ASI_DEFAULT, 0, 0, "", 0 } },
+		  { "0123456789012345678901234567890", 64, 1, VM_ASI_DEFAULT, 0, 0, "", 0,
+		    false } },
 	};
 
 	(void)state;
@@ -201,6 +203,36 @@ static void test_guest_map(void **state)
 	}
 }
 
+static void test_apic(void **state)
+{
+	static const struct {
+		const char *line;
+		int want; /* -1: refused */
+	} cases[] = {
+		{ "mem=1", 0 },
+		{ "apic=on", 1 },
+		{ "apic=off", 0 },
+		{ "apic=on apic=off mem=5000", 0 },
+		{ "-- apic=on", 0 },
+		{ "apic=on mem=4078", 1 },
+		{ "apic=on mem=4079", -1 },
+		{ "mem=4079 apic=on -- x", -1 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct vm_options o;
+		char why[96];
+		int r = vm_options_parse(cases[i].line, &o, why, sizeof(why));
+
+		assert_int_equal(r, cases[i].want < 0 ? -EINVAL : 0);
+		if (!r)
+			assert_int_equal(o.apic, cases[i].want);
+		else
+			assert_string_equal(why, "apic=on: mem= is at most 4078 then");
+	}
+}
+
 /* Every wrong word of a guest is refused, with a line that begins with the word. */
 static void test_guest_problems(void **state)
 {
@@ -228,6 +260,8 @@ static void test_guest_problems(void **state)
 		"name=a\x80",
 		"guest-map=",
 		"guest-map=some",
+		"apic=",
+		"apic=x2",
 		"limit=1s",
 		"initrd=x",
 		"second/path",
@@ -270,6 +304,7 @@ int main(void)
 		cmocka_unit_test(test_hypervisor_many_problems),
 		cmocka_unit_test(test_guest_words),
 		cmocka_unit_test(test_guest_map),
+		cmocka_unit_test(test_apic),
 		cmocka_unit_test(test_guest_problems),
 		cmocka_unit_test(test_guest_problem_text),
 	};

@@ -105,13 +105,14 @@ static void test_each_allocation_fails(void **state)
 	struct vm *vm = NULL;
 
 	(void)state;
-	for (unsigned int round = 0; round < 6; round++) {
+	for (unsigned int round = 0; round < 8; round++) {
 		unsigned int refused = 0;
 		uint64_t before;
 
 		o.asi = round % 2 ? VM_ASI_OFF : VM_ASI_ON;
 		o.domain = round / 2 == 1 ? VM_DOMAIN_VCPU : VM_DOMAIN_VM;
 		o.guest_map = round / 2 == 2 ? GUEST_MAP_NONE : GUEST_MAP_ALL;
+		o.apic = round / 2 == 3;
 		for (unsigned int n = 1;; n++) {
 			int err;
 
@@ -138,11 +139,11 @@ static void test_each_allocation_fails(void **state)
 		}
 		/*
 		 * Owner, domain, VM, list of RAM, window, EPT root, vCPU, VMCS, bitmap, stack,
-		 * statistics, XSAVE area; loader, its modules, boot information. A vCPU of its own
+		 * statistics, XSAVE area, local APIC; loader, its modules, boot information. A vCPU of its own
 		 * owner has a pool of its own too, which converts a block.
 		 */
-		assert_int_equal(refused,
-				 13 + (o.asi == VM_ASI_ON) + (o.guest_map == GUEST_MAP_NONE));
+		assert_int_equal(refused, 13 + (o.asi == VM_ASI_ON) +
+						  (o.guest_map == GUEST_MAP_NONE) + o.apic);
 	}
 }
 

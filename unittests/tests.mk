@@ -68,10 +68,17 @@ UNIT_TESTS += vmalloc
 test_vmalloc_SRCS := mm/vmarea.c unittests/fake/hostmap.c $(test_buddy_SRCS)
 
 # Exit handlers, on the fake VMCS of unittests/fake/vmx.c.
-FAKE_VCPU_SRCS := unittests/fake/vmx.c vmm/vcpu_regs.c unittests/fake/cpu.c vmm/inject.c vmm/exit_event.c
+LAPIC_SRCS := vmm/lapic.c vmm/lapic_ipi.c vmm/lapic_timer.c vmm/timer.c
+FAKE_VCPU_SRCS := unittests/fake/vmx.c vmm/vcpu_regs.c unittests/fake/cpu.c vmm/inject.c vmm/exit_event.c $(LAPIC_SRCS)
 
 UNIT_TESTS += inject
-test_inject_SRCS := unittests/fake/vmx.c unittests/fake/cpu.c vmm/inject.c
+test_inject_SRCS := unittests/fake/vmx.c unittests/fake/cpu.c vmm/inject.c $(LAPIC_SRCS)
+
+UNIT_TESTS += lapic
+test_lapic_SRCS := unittests/fake/vmx.c unittests/fake/cpu.c vmm/inject.c $(LAPIC_SRCS)
+
+UNIT_TESTS += lapic_timer
+test_lapic_timer_SRCS := $(test_lapic_SRCS)
 
 UNIT_TESTS += stats
 test_stats_SRCS := vmm/stats.c
@@ -169,7 +176,7 @@ UNIT_TESTS += vmx
 test_vmx_SRCS := arch/x86/vmx.c arch/x86/vmxctls.c unittests/fake/vmxcpu.c unittests/fake/cpu.c
 
 UNIT_TESTS += vm
-test_vm_SRCS := vmm/vm.c vmm/owner.c vmm/vcpu.c vmm/guestram.c vmm/ept.c vmm/inject.c vmm/loader.c vmm/multiboot.c \
+test_vm_SRCS := vmm/vm.c vmm/owner.c vmm/vcpu.c vmm/guestram.c vmm/ept.c vmm/inject.c $(LAPIC_SRCS) vmm/loader.c vmm/multiboot.c \
 	vmm/image_place.c vmm/mbi.c mm/ptable.c lib/log.c lib/fmt.c $(test_kmalloc_SRCS) unittests/fake/vm.c
 
 UNIT_TESTS += window

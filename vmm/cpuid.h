@@ -5,6 +5,7 @@
  */
 #pragma once
 #include <stdint.h>
+#include "arch/tsc.h"
 
 struct guest_cpu {
 	uint64_t cr4;	    /* bits a guest may set */
@@ -19,3 +20,12 @@ struct guest_cpu {
  */
 void exit_cpuid_init(void);
 const struct guest_cpu *guest_cpu(void);
+
+/*
+ * TSC frequency = crystal * EBX / EAX of CPUID 15h. We say that the crystal, which also drives the APIC
+ * timer, is the TSC itself, divided only if it does not fit into 32 bits.
+ */
+static inline uint32_t guest_crystal_ratio(void)
+{
+	return (uint32_t)(tsc_khz() * 1000 >> 32) + 1;
+}

@@ -11,6 +11,7 @@
 #include "lib/bitops.h"
 #include "vmm/cpuid.h"
 #include "vmm/exit.h"
+#include "vmm/lapic.h"
 
 #define ALL  0xffffffffu
 #define B(n) (1u << (n))
@@ -26,14 +27,14 @@
 /*
  * SSE3 PCLMULQDQ SSSE3 FMA CX16 PCID SSE4.1 SSE4.2 MOVBE POPCNT AES XSAVE AVX F16C RDRAND.
  * Hidden: DTES64 DS-CPL PDCM (their MSRs fault), MONITOR (exits, #UD), VMX SMX (not offered), EIST
- * TM2 (host power), xTPR DCA x2APIC TSC-deadline (no APIC), SDBG. OSXSAVE follows CR4.
+ * TM2 (host power), xTPR DCA, SDBG. OSXSAVE follows CR4; x2APIC and TSC-deadline are ours (apic=on).
  */
 #define LEAF1_ECX                                                                             \
 	(B(0) | B(1) | B(9) | B(12) | B(13) | B(17) | B(19) | B(20) | B(22) | B(23) | B(25) | \
 	 B(26) | B(28) | B(29) | B(30))
 /*
  * FPU VME DE PSE TSC MSR PAE CX8 SEP MTRR PGE CMOV PAT PSE36 CLFSH MMX FXSR SSE SSE2 SS.
- * Hidden: MCE MCA (their MSRs fault), APIC (none yet), PSN, DS ACPI TM PBE (host power and
+ * Hidden: MCE MCA (their MSRs fault), APIC (ours, with apic=on), PSN, DS ACPI TM PBE (host power and
  * tracing), HTT (one CPU).
  */
 #define LEAF1_EDX                                                                                \
@@ -192,6 +193,10 @@ static __noinline enum exit_action exit_cpuid_varying(struct vcpu *v)
 	if (leaf == 1) {
 		if (v->cr4_guest & CR4_OSXSAVE)
 			r.ecx |= CPUID_1_ECX_OSXSAVE;
+		if (v->lapic)
+			r.ecx |= CPUID_1_ECX_X2APIC | CPUID_1_ECX_TSC_DEADLINE;
+		if (v->lapic && lapic_enabled(v->lapic))
+			r.edx |= CPUID_1_EDX_APIC;
 	} else if (leaf == 0xb) {
 		r.ecx |= subleaf & 0xff; /* echoed even where there is no such level */
 	} else if (leaf == 0xd) {
@@ -241,14 +246,10 @@ static __init void clear_index(struct leaf_index *x, unsigned int nr)
 		x[i] = (struct leaf_index){ ROW_ZERO, 0, false, true };
 }
 
-/*
- * TSC frequency = crystal * EBX / EAX. We say that the crystal (which would also drive the
- * APIC timer) is the TSC itself, divided only if it does not fit into 32 bits.
- */
 static __init void fill_frequencies(void)
 {
 	uint64_t hz = tsc_khz() * 1000;
-	uint32_t ratio = (uint32_t)(hz >> 32) + 1;
+	uint32_t ratio = guest_crystal_ratio();
 	uint32_t mhz = (uint32_t)((tsc_khz() + 500) / 1000) & 0xffff;
 
 	*find(0x15, 0) = (struct cpuid_regs){ 1, ratio, (uint32_t)(hz / ratio), 0 };

@@ -11,6 +11,7 @@
 #include "vmm/cpuid.h"
 #include "vmm/exit.h"
 #include "vmm/guestmem.h"
+#include "vmm/lapic.h"
 
 #define CR0_DEFINED                                                                                \
 	(CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | \
@@ -135,12 +136,15 @@ static enum exit_action set_cr4(struct vcpu *v, uint64_t new)
 	return RESUME_NEXT;
 }
 
-/* There is no local APIC whose task priority it would be: a register of four bits. */
+/* The task priority of the local APIC; without one, a register of four bits. */
 static enum exit_action set_cr8(struct vcpu *v, uint64_t new)
 {
 	if (new & ~0xfUL)
 		return exit_gp(v);
-	v->cr8 = (uint8_t) new;
+	if (v->lapic)
+		lapic_set_cr8(v, new);
+	else
+		v->cr8 = (uint8_t) new;
 	return RESUME_NEXT;
 }
 
@@ -173,7 +177,7 @@ enum exit_action exit_cr(struct vcpu *v)
 	case CR_ACCESS_FROM_CR:
 		if (cr != 8)
 			break;
-		vcpu_set_reg(v, reg, v->cr8);
+		vcpu_set_reg(v, reg, v->lapic ? lapic_cr8(v->lapic) : v->cr8);
 		return RESUME_NEXT;
 	case CR_ACCESS_CLTS:
 		return set_cr0(v, guest_cr0() & ~CR0_TS);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * EPT violations: RAM touched for the first time is mapped; elsewhere nothing answers, and the
- * instruction is executed here as a bus without devices would: reads give all ones, writes vanish.
+ * EPT violations: RAM touched for the first time is mapped; elsewhere the instruction is executed here. The local
+ * APIC answers; where nothing does, it is as on a bus without devices: reads give all ones, writes vanish.
  */
 #include "arch/regs.h"
 #include "arch/vmx.h"
@@ -11,6 +11,7 @@
 #include "vmm/ept.h"
 #include "vmm/exit.h"
 #include "vmm/guestmem.h"
+#include "vmm/lapic.h"
 #include "vmm/linear.h"
 #include "vmm/report.h"
 #include "vmm/vm.h"
@@ -40,24 +41,54 @@ static void set_operand(struct vcpu *v, const struct insn *insn, uint64_t value)
 			     (vcpu_reg(v, insn->reg) & ~mask) | (value << shift & mask));
 }
 
-/* One register operand or immediate, one in memory. */
-static void do_two_operands(struct vcpu *v, const struct insn *insn)
+static uint64_t bus_read(struct vcpu *v, uint64_t gpa, unsigned int size)
 {
-	uint64_t mem = ones(insn->size), rflags = vmcs_read(VMCS_GUEST_RFLAGS), result;
+	if (lapic_has_page(v, gpa))
+		return lapic_mmio_read(v, gpa, size);
+	return ones(size);
+}
 
+static void bus_write(struct vcpu *v, uint64_t gpa, unsigned int size, uint64_t value)
+{
+	if (lapic_has_page(v, gpa))
+		lapic_mmio_write(v, gpa, size, value);
+}
+
+static uint64_t sign_extend(uint64_t value, unsigned int size)
+{
+	unsigned int unused = 64 - 8 * size;
+
+	return (uint64_t)((int64_t)(value << unused) >> unused);
+}
+
+/* One register operand or immediate, one in memory. */
+static void do_two_operands(struct vcpu *v, const struct insn *insn, uint64_t gpa)
+{
+	uint64_t rflags = vmcs_read(VMCS_GUEST_RFLAGS), mem, result;
+
+	if (insn->op == INSN_MOV && insn->mem_first) {
+		bus_write(v, gpa, insn->size, operand(v, insn));
+		return;
+	}
+	mem = bus_read(v, gpa, insn->size);
 	switch (insn->op) {
 	case INSN_XCHG:
+		bus_write(v, gpa, insn->size, operand(v, insn));
+		set_operand(v, insn, mem);
+		return;
 	case INSN_MOVZX:
 		set_operand(v, insn, mem);
 		return;
 	case INSN_MOVSX:
-		set_operand(v, insn, ~0UL);
+		set_operand(v, insn, sign_extend(mem, insn->size));
 		return;
 	default:
 		break;
 	}
 	if (insn->mem_first) {
-		(void)decode_alu(insn->op, mem, operand(v, insn), insn->size, &rflags);
+		result = decode_alu(insn->op, mem, operand(v, insn), insn->size, &rflags);
+		if (insn->op != INSN_CMP && insn->op != INSN_TEST)
+			bus_write(v, gpa, insn->size, result);
 	} else {
 		result = decode_alu(insn->op, operand(v, insn), mem, insn->size, &rflags);
 		if (insn->op != INSN_CMP && insn->op != INSN_TEST)
@@ -66,32 +97,42 @@ static void do_two_operands(struct vcpu *v, const struct insn *insn)
 	vmcs_write(VMCS_GUEST_RFLAGS, rflags);
 }
 
-/* MOVS: one side is the bus, the other may be RAM. False if the guest got a fault instead. */
-static bool do_movs(struct vcpu *v, const struct insn *insn)
+/* MOVS: one side is the bus, at @gpa, the other may be RAM. False if the guest got a fault instead. */
+static bool do_movs(struct vcpu *v, const struct insn *insn, uint64_t gpa, bool write)
 {
 	uint64_t regs[GPR_NR], next_rip = vmcs_read(VMCS_GUEST_RIP) + insn->len, value = 0;
 	gva_t from, to;
 
 	for (unsigned int i = 0; i < GPR_NR; i++)
 		regs[i] = vcpu_reg(v, i);
-	return linear_of(v, insn->src.seg, decode_offset(&insn->src, regs, next_rip), insn->size,
-			 false, &from) &&
-	       linear_of(v, insn->mem.seg, decode_offset(&insn->mem, regs, next_rip), insn->size,
-			 true, &to) &&
-	       linear_read(v, from, &value, insn->size) && linear_write(v, to, &value, insn->size);
+	if (!linear_of(v, insn->src.seg, decode_offset(&insn->src, regs, next_rip), insn->size,
+		       false, &from) ||
+	    !linear_of(v, insn->mem.seg, decode_offset(&insn->mem, regs, next_rip), insn->size,
+		       true, &to))
+		return false;
+	if (!write) {
+		value = bus_read(v, gpa, insn->size);
+		return linear_write(v, to, &value, insn->size);
+	}
+	if (!linear_read(v, from, &value, insn->size))
+		return false;
+	bus_write(v, gpa, insn->size, value);
+	return true;
 }
 
 /* One step of a string instruction; with a count left, the guest executes it again. */
-static enum exit_action do_string(struct vcpu *v, const struct insn *insn)
+static enum exit_action do_string(struct vcpu *v, const struct insn *insn, uint64_t gpa, bool write)
 {
 	uint64_t step =
 		vmcs_read(VMCS_GUEST_RFLAGS) & RFLAGS_DF ? -(uint64_t)insn->size : insn->size;
 	unsigned int addr_size = insn->mem.addr_size;
 
-	if (insn->op == INSN_MOVS && !do_movs(v, insn))
+	if (insn->op == INSN_MOVS && !do_movs(v, insn, gpa, write))
 		return RESUME;
 	if (insn->op == INSN_LODS)
-		set_operand(v, insn, ones(insn->size));
+		set_operand(v, insn, bus_read(v, gpa, insn->size));
+	if (insn->op == INSN_STOS)
+		bus_write(v, gpa, insn->size, operand(v, insn));
 	if (insn->op != INSN_STOS)
 		linear_step(v, RSI, step, addr_size);
 	if (insn->op != INSN_LODS)
@@ -106,8 +147,8 @@ static enum exit_action do_string(struct vcpu *v, const struct insn *insn)
 	return RESUME;
 }
 
-/* A data access to nothing. */
-static enum exit_action serve_nothing(struct vcpu *v, uint64_t gpa, bool write)
+/* A data access to a device or to nothing. */
+static enum exit_action serve_device(struct vcpu *v, uint64_t gpa, bool write)
 {
 	uint8_t bytes[DECODE_LEN_MAX];
 	size_t len = linear_fetch(v, bytes, sizeof(bytes));
@@ -118,14 +159,15 @@ static enum exit_action serve_nothing(struct vcpu *v, uint64_t gpa, bool write)
 		report_bytes(v, bytes, (unsigned int)len);
 		return exit_stop(v, "no-decode");
 	}
-	report_unserved(v->vm, "address", gpa, insn.size, write);
+	if (!lapic_has_page(v, gpa))
+		report_unserved(v->vm, "address", gpa, insn.size, write);
 	switch (insn.op) {
 	case INSN_STOS:
 	case INSN_LODS:
 	case INSN_MOVS:
-		return do_string(v, &insn);
+		return do_string(v, &insn, gpa, write);
 	default:
-		do_two_operands(v, &insn);
+		do_two_operands(v, &insn, gpa);
 		vcpu_skip_bytes(v, insn.len);
 		return RESUME;
 	}
@@ -158,7 +200,7 @@ enum exit_action exit_ept_violation(struct vcpu *v)
 		return exit_stop(v, "wild-page-table");
 	if (qual & EPT_QUAL_FETCH)
 		return exit_stop(v, "wild-fetch");
-	return serve_nothing(v, gpa, qual & EPT_QUAL_WRITE);
+	return serve_device(v, gpa, qual & EPT_QUAL_WRITE);
 }
 
 /* The guest has no part in how its EPT entries look: this is our bug. */

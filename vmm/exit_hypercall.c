@@ -24,14 +24,16 @@ static int64_t start_timer(struct vcpu *v, uint64_t ticks, uint64_t vector)
 	if (!is_irq_vector(vector))
 		return HC_EINVAL;
 	if (!ticks) {
-		v->timer_deadline = 0;
+		v->hc_deadline = 0;
+		vcpu_timer_changed(v);
 		inject_irq(v, (uint8_t)vector);
 		return 0;
 	}
 	if (__builtin_add_overflow(rdtsc(), ticks, &deadline))
 		deadline = ~0UL;
-	v->timer_vector = (uint8_t)vector;
-	v->timer_deadline = deadline;
+	v->hc_vector = (uint8_t)vector;
+	v->hc_deadline = deadline;
+	vcpu_timer_changed(v);
 	return 0;
 }
 

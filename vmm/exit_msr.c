@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * RDMSR and WRMSR that the MSR bitmap lets exit. What is not in the table is #GP by our own
+ * RDMSR and WRMSR that the MSR bitmap lets exit. What is neither in the table nor the local APIC's is #GP by our own
  * rule: no number of a guest's ever reaches the host's RDMSR, which an emulator may swallow.
  */
 #include "arch/regs.h"
@@ -9,16 +9,15 @@
 #include "lib/bitops.h"
 #include "vmm/cpuid.h"
 #include "vmm/exit.h"
+#include "vmm/lapic.h"
 
-enum read_rule { READ_GP, READ_VALUE, READ_EFER, READ_PAT };
-enum write_rule { WRITE_GP, WRITE_IGNORED, WRITE_SAME, WRITE_EFER, WRITE_PAT };
+enum read_rule { READ_GP, READ_LAPIC, READ_VALUE, READ_EFER, READ_PAT };
+enum write_rule { WRITE_GP, WRITE_LAPIC, WRITE_IGNORED, WRITE_SAME, WRITE_EFER, WRITE_PAT };
 
 #define MSR_BIOS_UPDT_TRIG 0x79
 
 /* Fast strings on; branch trace and PEBS not available. */
 #define MISC_ENABLE_VALUE 0x1801
-/* At its address, of the CPU that booted, and off: CPUID says that there is none. */
-#define APIC_BASE_VALUE 0xfee00100
 /* Some microcode, so that nobody looks for a newer one. */
 #define MICROCODE_VALUE (1UL << 32)
 /* MTRRs on, everything write-back; no ranges (MTRRCAP is 0). They have no effect under EPT. */
@@ -34,7 +33,6 @@ static const struct msr {
 	enum write_rule write;
 	uint64_t value;
 } msrs[] = {
-	{ MSR_APIC_BASE, READ_VALUE, WRITE_SAME, APIC_BASE_VALUE },
 	{ MSR_FEATURE_CONTROL, READ_VALUE, WRITE_GP, FEATURE_CONTROL_LOCKED }, /* VMX off */
 	{ MSR_BIOS_UPDT_TRIG, READ_GP, WRITE_IGNORED, 0 },
 	{ MSR_BIOS_SIGN_ID, READ_VALUE, WRITE_IGNORED, MICROCODE_VALUE },
@@ -68,9 +66,13 @@ enum exit_action exit_rdmsr(struct vcpu *v)
 	const struct msr *m = find((uint32_t)v->regs[RCX]);
 	uint64_t value = 0;
 
-	switch (m ? m->read : READ_GP) {
+	switch (m ? m->read : READ_LAPIC) {
 	case READ_GP:
 		return exit_gp(v);
+	case READ_LAPIC:
+		if (!lapic_rdmsr(v, (uint32_t)v->regs[RCX], &value))
+			return exit_gp(v);
+		break;
 	case READ_VALUE:
 		value = m->value;
 		break;
@@ -132,8 +134,11 @@ enum exit_action exit_wrmsr(struct vcpu *v)
 	uint64_t value = v->regs[RDX] << 32 | (uint32_t)v->regs[RAX];
 	bool ok = false;
 
-	switch (m ? m->write : WRITE_GP) {
+	switch (m ? m->write : WRITE_LAPIC) {
 	case WRITE_GP:
+		break;
+	case WRITE_LAPIC:
+		ok = lapic_wrmsr(v, (uint32_t)v->regs[RCX], value);
 		break;
 	case WRITE_IGNORED:
 		ok = true;

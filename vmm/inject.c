@@ -7,6 +7,7 @@
 #include "arch/regs.h"
 #include "arch/vmx.h"
 #include "vmm/inject_rules.h"
+#include "vmm/lapic.h"
 #include "vmm/vcpu.h"
 #include "vmm/vm.h"
 
@@ -175,9 +176,30 @@ static void enter_exception(struct events *e)
 	e->exception = false;
 }
 
-/* Puts one event into the VMCS; false if none may be delivered now. */
-static bool enter_one(struct events *e, int irq, uint32_t blocked, uint64_t rflags)
+/* The interrupt to be delivered next, -1 if none: those that no APIC stands before come first. */
+static int next_irq(const struct vcpu *v)
 {
+	int irq = event_highest(v->events.irq);
+
+	return irq < 0 && v->lapic ? lapic_pending(v->lapic) : irq;
+}
+
+static void enter_irq(struct vcpu *v, uint32_t irq)
+{
+	uint64_t *word = &v->events.irq[irq >> 6], bit = 1UL << (irq & 63);
+
+	vmcs_write(VMCS_ENTRY_INTR_INFO, INTR_INFO_VALID | INTR_TYPE_EXT_INT | irq);
+	if (*word & bit)
+		*word &= ~bit;
+	else
+		lapic_take(v->lapic, irq);
+}
+
+/* Puts one event into the VMCS; false if none may be delivered now. */
+static bool enter_one(struct vcpu *v, int irq, uint32_t blocked, uint64_t rflags)
+{
+	struct events *e = &v->events;
+
 	if (e->reinject_info & INTR_INFO_VALID) {
 		enter_reinject(e);
 		return true;
@@ -192,9 +214,7 @@ static bool enter_one(struct events *e, int irq, uint32_t blocked, uint64_t rfla
 		return true;
 	}
 	if (irq >= 0 && event_irq_open(blocked, rflags)) {
-		vmcs_write(VMCS_ENTRY_INTR_INFO,
-			   INTR_INFO_VALID | INTR_TYPE_EXT_INT | (uint32_t)irq);
-		e->irq[irq >> 6] &= ~(1UL << (irq & 63));
+		enter_irq(v, (uint32_t)irq);
 		return true;
 	}
 	return false;
@@ -215,11 +235,11 @@ void vcpu_deliver_events(struct vcpu *v)
 {
 	struct events *e = &v->events;
 	uint32_t blocked, windows = 0;
-	int irq = event_highest(e->irq);
+	int irq = next_irq(v);
 
 	blocked = vmcs_read32(VMCS_GUEST_INTERRUPTIBILITY);
-	if (enter_one(e, irq, blocked, vmcs_read(VMCS_GUEST_RFLAGS)))
-		irq = event_highest(e->irq);
+	if (enter_one(v, irq, blocked, vmcs_read(VMCS_GUEST_RFLAGS)))
+		irq = next_irq(v);
 	if (irq >= 0)
 		windows |= PROC_INTR_WINDOW_EXIT;
 	/*
@@ -241,5 +261,5 @@ bool inject_can_wake(const struct vcpu *v)
 	/* The shadow of STI or MOV SS ends with HLT itself. */
 	if (e->nmi && !(vmcs_read32(VMCS_GUEST_INTERRUPTIBILITY) & BLOCKED_BY_NMI))
 		return true;
-	return event_highest(e->irq) >= 0 && (vmcs_read(VMCS_GUEST_RFLAGS) & RFLAGS_IF);
+	return next_irq(v) >= 0 && (vmcs_read(VMCS_GUEST_RFLAGS) & RFLAGS_IF);
 }

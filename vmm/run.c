@@ -31,6 +31,7 @@
 #include "asi/asi.h"
 #include "asi/mitigate.h"
 #include "lib/assert.h"
+#include "lib/bitops.h"
 #include "vmm/exit.h"
 #include "vmm/stats.h"
 #include "vmm/vm.h"
@@ -160,14 +161,25 @@ static void arm_preemption_timer(const struct vcpu *v, uint64_t now)
 	vmcs_write(VMCS_PREEMPTION_TIMER, vmx_timer_value(end > now ? end - now : 0));
 }
 
+/*
+ * How late a timer of the guest's may be, in TSC ticks: the preemption timer is set anew when so much time has
+ * passed, and not at each exit, whatever is due then.
+ */
+#define TIMER_LATE_MAX 5000
+
 /* What goes before the next entry, and when it has to be done again. */
 static void prepare_entry(struct vcpu *v)
 {
+	uint64_t due = v->slice_end, now;
+
 	vcpu_deliver_events(v);
 	/* The preemption timer stands still while we run, a deadline of the guest's does not. */
-	if (v->timer_deadline)
-		arm_preemption_timer(v, rdtsc());
-	v->events.due = v->timer_deadline || v->events.windows ? 0 : v->slice_end;
+	if (v->timer_deadline) {
+		now = rdtsc();
+		arm_preemption_timer(v, now);
+		due = MIN(due, MIN(v->timer_deadline, now + TIMER_LATE_MAX));
+	}
+	v->events.due = v->events.windows ? 0 : due;
 }
 
 /*

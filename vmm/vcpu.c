@@ -11,6 +11,7 @@
 #include "lib/string.h"
 #include "mm/buddy.h"
 #include "mm/vmalloc.h"
+#include "vmm/lapic.h"
 #include "vmm/mbi.h"
 #include "vmm/owner.h"
 #include "vmm/stats.h"
@@ -110,8 +111,14 @@ static int alloc_parts(struct vcpu *v, struct mem_owner *owner)
 		stack_init(&v->stack, stack + VCPU_STACK_SIZE);
 	v->stats = vmalloc(sizeof(*v->stats), LOCAL, owner);
 	v->xsave_area = page_zalloc(order_of(fpu_area_size()), LOCAL, owner);
+	if (v->vm->options.apic)
+		v->lapic = vmalloc(sizeof(*v->lapic), LOCAL, owner);
 	if (!vmcs || !bitmap || !stack || !v->stats || !v->xsave_area)
 		return -ENOMEM;
+	if (v->vm->options.apic && !v->lapic)
+		return -ENOMEM;
+	if (v->lapic)
+		lapic_init(v->lapic, v->id);
 	memcpy(vmcs, &revision, sizeof(revision));
 	stats_init(v->stats);
 	vmcs_setup_msr_bitmap(bitmap);
@@ -226,6 +233,7 @@ void vcpu_destroy(struct vcpu *v)
 		vfree((char *)v->stack.top - VCPU_STACK_SIZE);
 	if (v->xsave_area)
 		page_free(v->xsave_area, order_of(fpu_area_size()));
+	vfree(v->lapic);
 	vfree(v->stats);
 	vfree(v);
 	put_owner(vm, owner, asi);
@@ -238,14 +246,6 @@ void vcpu_set_multiboot_entry(struct vcpu *v, uint32_t entry, uint32_t info)
 	v->regs[RAX] = MBI_ENTRY_EAX;
 	v->regs[RBX] = info;
 	vmcs_write(VMCS_GUEST_RIP, entry);
-}
-
-void vcpu_check_timer(struct vcpu *v, uint64_t now)
-{
-	if (!v->timer_deadline || now < v->timer_deadline)
-		return;
-	v->timer_deadline = 0;
-	inject_irq(v, v->timer_vector);
 }
 
 bool vcpu_wake(struct vcpu *v)

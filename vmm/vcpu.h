@@ -24,6 +24,7 @@ enum vcpu_state {
 #define VCPU_STACK_SIZE 0x4000 /* below stack_top */
 
 struct vm;
+struct lapic;
 struct vcpu_stats;
 
 struct vcpu {
@@ -58,10 +59,14 @@ struct vcpu {
 	uint64_t switched_msrs[8]; /* by vmcs_switched_msr() */
 	uint64_t breakpoints[4];   /* DR0 to DR3 */
 	uint64_t dr6;
-	uint8_t cr8; /* the guest's; no APIC stands behind it */
+	uint8_t cr8; /* the guest's, where no APIC stands behind it */
 
-	uint64_t timer_deadline; /* TSC of the hypercall timer; 0: off */
-	uint8_t timer_vector;
+	struct lapic *lapic; /* NULL: none (apic=off) */
+
+	uint64_t
+		timer_deadline; /* TSC at which the first of the two timers runs out; 0: both off */
+	uint64_t hc_deadline;	/* of the hypercall timer; 0: off */
+	uint8_t hc_vector;
 
 	uint64_t slice_end;   /* TSC at which the turn of this vCPU ends */
 	uint64_t guest_ticks; /* spent in the guest, the way in and out included */
@@ -103,7 +108,10 @@ bool vcpu_ready(struct vcpu *v);
 /* Whether the halted vCPU has been woken: its timer has run out, or something is pending. */
 bool vcpu_wake(struct vcpu *v);
 
-/* Pends the interrupt of the guest's timer if it has run out at TSC @now. */
+/* A timer has been set or stopped: looks for the first deadline (timer.c). */
+void vcpu_timer_changed(struct vcpu *v);
+
+/* Pends the interrupts of the guest's timers that have run out at TSC @now. */
 void vcpu_check_timer(struct vcpu *v, uint64_t now);
 
 /* Guest registers by number, RSP included. The vCPU is loaded. */

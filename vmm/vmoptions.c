@@ -9,10 +9,12 @@
 #include "lib/fmt.h"
 #include "lib/parse.h"
 #include "lib/string.h"
+#include "vmm/lapic.h"
 #include "vmm/vmoptions.h"
 
-#define MEM_MIB_DEFAULT 64
-#define MEM_MIB_MAX	(PHYS_LIMIT >> 20)
+#define MEM_MIB_DEFAULT	 64
+#define MEM_MIB_MAX	 (PHYS_LIMIT >> 20)
+#define APIC_MEM_MIB_MAX (unsigned int)(LAPIC_PAGE >> 20)
 
 /* Where the complaint goes. */
 struct why {
@@ -102,6 +104,14 @@ static int read_guest_map(struct why *why, struct word w, struct word value, str
 	return 0;
 }
 
+static int read_apic(struct why *why, struct word w, struct word value, struct vm_options *out)
+{
+	if (!parse_is(value, "on") && !parse_is(value, "off"))
+		return wrong(why, w, "on and off are known");
+	out->apic = parse_is(value, "on");
+	return 0;
+}
+
 static int read_limit(struct why *why, struct word w, struct word value, struct vm_options *out)
 {
 	if (!parse_u64(value.start, value.len, &out->limit_ms))
@@ -125,9 +135,20 @@ static int read_word(struct why *why, struct word w, struct vm_options *out)
 		return read_domain(why, w, value, out);
 	if (parse_key(w, "guest-map", &value))
 		return read_guest_map(why, w, value, out);
+	if (parse_key(w, "apic", &value))
+		return read_apic(why, w, value, out);
 	if (parse_key(w, "limit", &value))
 		return read_limit(why, w, value, out);
 	return wrong(why, w, "unknown word (the guest's own arguments stand behind \"--\")");
+}
+
+/* RAM would lie over the registers. */
+static int check_apic(struct why *why, const struct vm_options *o)
+{
+	if (!o->apic || o->mem_mib <= APIC_MEM_MIB_MAX)
+		return 0;
+	fmt_print(why->buf, why->size, "apic=on: mem= is at most %u then", APIC_MEM_MIB_MAX);
+	return -EINVAL;
 }
 
 int vm_options_parse(const char *cmdline, struct vm_options *out, char *why_buf, size_t why_size)
@@ -146,7 +167,7 @@ int vm_options_parse(const char *cmdline, struct vm_options *out, char *why_buf,
 	for (; parse_word(&cmdline, &w); first = false) {
 		if (parse_is(w, "--")) {
 			out->args = cmdline + (*cmdline == ' ');
-			return 0;
+			break;
 		}
 		if (first && parse_is_path(w))
 			continue;
@@ -154,5 +175,5 @@ int vm_options_parse(const char *cmdline, struct vm_options *out, char *why_buf,
 		if (r)
 			return r;
 	}
-	return 0;
+	return check_apic(&why, out);
 }

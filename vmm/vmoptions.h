@@ -33,6 +33,7 @@ struct vm_options {
 	uint64_t limit_ms;	  /* limit=, 0 or not given: none */
 	const char *args;	  /* the guest's own, behind "--"; "" if there are none */
 	enum guest_map guest_map; /* guest-map=all|none, default all */
+	bool apic;		  /* apic=on|off, default off */
 };
 
 /*

@@ -5,12 +5,14 @@
 #include "unittests/memory.h"
 #include "unittests/fake/vm.h"
 #include "arch/fpu.h"
+#include "arch/tsc.h"
 #include "arch/vmx.h"
 #include "asi/window.h"
 #include "lib/errno.h"
 #include "mm/vmalloc.h"
 #include "vmm/cpuid.h"
 #include "vmm/vcpu.h"
+#include "vmm/report.h"
 #include "vmm/vmcs.h"
 
 /* ---- the machine ---- */
@@ -146,6 +148,17 @@ uint32_t vmcs_switched_msr(unsigned int i)
 
 void exit_cpuid_init(void)
 {
+}
+
+void report_unserved(struct vm *vm, const char *what, uint64_t address, unsigned int size,
+		     bool write)
+{
+	(void)vm, (void)what, (void)address, (void)size, (void)write;
+}
+
+uint64_t tsc_khz(void)
+{
+	return 2000000;
 }
 
 int idle_init(void)

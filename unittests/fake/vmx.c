@@ -10,7 +10,7 @@
 
 uint64_t fake_vmcs[0x8000];
 uint64_t fake_tsc, fake_xcr0, fake_dr6;
-unsigned int fake_nr_invvpid, fake_nr_nmi, fake_nr_mc;
+unsigned int fake_nr_unserved, fake_nr_invvpid, fake_nr_nmi, fake_nr_mc;
 struct vm fake_vm;
 struct vcpu fake_vcpu;
 uint32_t fake_control_words[VMX_CTL_NR];
@@ -30,7 +30,7 @@ void fake_vcpu_reset(void)
 	memset(fake_vmcs, 0, sizeof(fake_vmcs));
 	memset(&fake_vm, 0, sizeof(fake_vm));
 	memset(&fake_vcpu, 0, sizeof(fake_vcpu));
-	fake_nr_invvpid = fake_nr_nmi = fake_nr_mc = 0;
+	fake_nr_unserved = fake_nr_invvpid = fake_nr_nmi = fake_nr_mc = 0;
 	fake_vcpu.vm = &fake_vm;
 	fake_vm.vcpu = &fake_vcpu;
 	fake_vcpu.vpid = 1;
@@ -57,6 +57,13 @@ void vm_stop(struct vm *vm, enum verdict verdict, const char *reason, uint32_t c
 	vm->verdict = verdict;
 	vm->reason = reason;
 	vm->code = code;
+}
+
+void report_unserved(struct vm *vm, const char *what, uint64_t address, unsigned int size,
+		     bool write)
+{
+	(void)vm, (void)what, (void)address, (void)size, (void)write;
+	fake_nr_unserved++;
 }
 
 void report_stop(struct vcpu *v, const char *what)

@@ -8,7 +8,8 @@
 extern struct vm fake_vm;
 extern struct vcpu fake_vcpu;
 extern uint32_t fake_control_words[VMX_CTL_NR];
-extern unsigned int fake_nr_invvpid; /* flushes of the guest's TLB */
+extern unsigned int fake_nr_invvpid;  /* flushes of the guest's TLB */
+extern unsigned int fake_nr_unserved; /* accesses that nothing serves */
 
 /* A guest in 64-bit mode at CPL 0 with paging on, nothing pending; VMCS masks own everything. */
 void fake_vcpu_reset(void);

@@ -132,6 +132,7 @@ enum vector {
 #define MSR_VMX_TRUE_PROC_CTLS	0x48e
 #define MSR_VMX_TRUE_EXIT_CTLS	0x48f
 #define MSR_VMX_TRUE_ENTRY_CTLS 0x490
+#define MSR_TSC_DEADLINE	0x6e0
 #define MSR_XSS			0xda0
 #define MSR_X2APIC_EOI		0x80b
 #define MSR_EFER		0xc0000080
