@@ -57,6 +57,11 @@ static __nonsensitive uint64_t asi_flush_begun, asi_flush_ended;
 void switch_init(bool on)
 {
 	asi_enabled = on;
+	asi_init_cpu();
+}
+
+void asi_init_cpu(void)
+{
 	this_cpu(asi_cr3) = this_cpu(asi_unrestricted_cr3) = hostmap_cr3();
 }
 

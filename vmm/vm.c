@@ -22,6 +22,15 @@
 /* What a VM needs besides its RAM: tables, vCPU, statistics, and the rest of begun pageblocks. */
 #define OVERHEAD_MIB 6
 
+int __init vm_init_cpu(void *region)
+{
+	int err = vmx_on(hva_to_hpa(region).v, region);
+
+	if (!err)
+		fpu_init();
+	return err;
+}
+
 int __init vm_init(void)
 {
 	void *region = page_zalloc(0, SENSITIVE, NULL); /* the CPU's, for as long as VMX is on */
@@ -30,13 +39,12 @@ int __init vm_init(void)
 	if (!err)
 		err = idle_init();
 	if (!err)
-		err = vmx_on(hva_to_hpa(region).v, region);
+		err = vm_init_cpu(region);
 	if (err) {
 		log_error("%s; guests cannot run",
 			  err == -ENOMEM ? "no memory for VMX" : "VMXON failed");
 		return err;
 	}
-	fpu_init();
 	exit_cpuid_init();
 	return 0;
 }
