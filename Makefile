@@ -24,9 +24,9 @@ SRCS := \
 	vmm/vmcs.c vmm/owner.c vmm/vm.c vmm/vcpu.c vmm/vcpu_regs.c vmm/run.c vmm/strict.c vmm/audit.c vmm/secrets.c vmm/idle.c vmm/schedule.c vmm/inject.c vmm/decode.c \
 	vmm/com1.c vmm/linear.c vmm/exit_cpuid.c vmm/exit_msr.c vmm/exit_io.c vmm/exit_cr.c vmm/exit_insn.c \
 	vmm/exit_hypercall.c vmm/exit_event.c vmm/exit_ept.c vmm/stats.c vmm/report.c vmm/report_mem.c vmm/report_crossing.c \
-	boot/bootinfo.c boot/options.c boot/teststack.c boot/crash.c boot/selftest_stack.c boot/selftest_audit.c boot/selftest_secrets.c boot/selftest.c \
-	boot/torture.c boot/torture_scenarios.c boot/measure.c boot/guests.c boot/main.c
-ASMS := boot/start.S arch/x86/stack.S arch/x86/entry.S arch/x86/vmx_run.S arch/x86/flush.S asi/secrets_stack.S boot/torture.S
+	boot/bootinfo.c boot/options.c boot/teststack.c boot/crash.c boot/selftest_stack.c boot/selftest_audit.c boot/selftest_secrets.c boot/selftest_cpus.c boot/selftest.c \
+	boot/torture.c boot/torture_scenarios.c boot/measure.c boot/ap.c boot/smp.c boot/guests.c boot/main.c
+ASMS := boot/start.S boot/ap.S arch/x86/stack.S arch/x86/entry.S arch/x86/vmx_run.S arch/x86/flush.S asi/secrets_stack.S boot/torture.S
 
 # -mgeneral-regs-only: guests' FPU state stays in the registers while handlers run.
 # -fno-jump-tables: no indirect jump in a program about speculation.

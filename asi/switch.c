@@ -302,7 +302,7 @@ bool tlb_generation_passed(uint64_t gen)
 	return READ_ONCE(asi_flush_ended) > gen;
 }
 
-/* One CPU: there is nobody to wait for. An interrupt may flush in between, with a later generation. */
+/* One CPU, the others are parked (decision 0014): there is nobody to wait for. An interrupt may flush in between, with a later generation. */
 void tlb_flush_generation(void)
 {
 	uint64_t gen = __atomic_add_fetch(&asi_flush_begun, 1, __ATOMIC_SEQ_CST), flags;
@@ -316,7 +316,7 @@ void tlb_flush_generation(void)
 
 bool tlb_can_wait(void)
 {
-	return true; /* one CPU */
+	return true; /* one CPU, and parked ones */
 }
 
 static bool is_domain(const struct asi *asi)

@@ -402,6 +402,7 @@ static const struct selftest tests[] = {
 	{ "stacks and canaries", test_stacks_here, RESTRICTED },
 	{ "audit", test_audit, WITH_ASI },
 	{ "secrets", test_secrets, WITH_ASI },
+	{ "parked CPUs", selftest_cpus, ALWAYS },
 };
 
 __noinline bool selftest_one(const struct selftest *test)

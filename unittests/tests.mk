@@ -225,3 +225,7 @@ test_topology_SRCS := arch/x86/topology.c
 
 UNIT_TESTS += cpusame
 test_cpusame_SRCS := arch/x86/cpusame.c
+
+# boot/smp.c and arch/x86/tscsync.c are included here.
+UNIT_TESTS += smp
+test_smp_SRCS := unittests/fake/cpu.c lib/log.c lib/fmt.c
