@@ -57,7 +57,7 @@ static void step(struct cpu *c)
 
 static uint64_t next_tsc(void)
 {
-	fake_tsc += 5;
+	fake_tsc += 500;
 	step(&cpus[started]);
 	return fake_tsc;
 }
@@ -216,8 +216,8 @@ static void test_one_does_not(void **state)
 		{ { .exists = true, .up_to = AP_STARTING, .refuses = true }, "for a test" },
 		{ { .exists = true, .up_to = AP_ACCEPTED, .refuses = true }, "for a test" },
 		{ { .exists = true, .up_to = AP_PARKED, .mute = true }, "not answer" },
-		{ { .exists = true, .up_to = AP_PARKED, .tsc_off = 1000 }, "ticks apart" },
-		{ { .exists = true, .up_to = AP_PARKED, .tsc_off = -1000 }, "ticks apart" },
+		{ { .exists = true, .up_to = AP_PARKED, .tsc_off = 100000 }, "ticks apart" },
+		{ { .exists = true, .up_to = AP_PARKED, .tsc_off = -100000 }, "ticks apart" },
 	};
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
