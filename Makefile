@@ -12,8 +12,8 @@ DEBUG ?= 0
 # Layers, left to right: each may include itself and what stands above it.
 SRCS := \
 	lib/string.c lib/fmt.c lib/parse.c lib/json.c lib/log.c lib/symbol.c lib/panic.c \
-	arch/x86/cpu.c arch/x86/random.c arch/x86/stack.c arch/x86/percpu.c arch/x86/gdt.c arch/x86/idt.c arch/x86/mcheck.c arch/x86/trap.c arch/x86/tlb.c \
-	arch/x86/apic.c arch/x86/tsc.c arch/x86/fpu.c arch/x86/mitigation.c arch/x86/vmxctls.c arch/x86/vmx.c \
+	arch/x86/cpu.c arch/x86/cpusame.c arch/x86/topology.c arch/x86/random.c arch/x86/stack.c arch/x86/percpu.c arch/x86/gdt.c arch/x86/idt.c arch/x86/mcheck.c arch/x86/trap.c arch/x86/tlb.c \
+	arch/x86/apic.c arch/x86/tsc.c arch/x86/tscsync.c arch/x86/fpu.c arch/x86/mitigation.c arch/x86/vmxctls.c arch/x86/vmx.c \
 	mm/memmap.c mm/ptable.c mm/hostmap.c mm/metadata.c \
 	mm/buddy.c mm/pageblock.c mm/pagecache.c mm/quarantine.c mm/pagealloc.c \
 	mm/slab.c mm/slab_run.c mm/kmalloc.c mm/vmarea.c mm/vmalloc.c mm/percpu.c \
@@ -25,9 +25,9 @@ SRCS := \
 	vmm/inject.c vmm/timer.c vmm/decode.c vmm/lapic.c vmm/lapic_ipi.c vmm/lapic_timer.c \
 	vmm/com1.c vmm/linear.c vmm/exit_cpuid.c vmm/exit_msr.c vmm/exit_io.c vmm/exit_cr.c vmm/exit_insn.c \
 	vmm/exit_hypercall.c vmm/exit_event.c vmm/exit_ept.c vmm/stats.c vmm/report.c vmm/report_mem.c vmm/report_crossing.c \
-	boot/bootinfo.c boot/options.c boot/teststack.c boot/crash.c boot/selftest_stack.c boot/selftest_audit.c boot/selftest_secrets.c boot/selftest.c \
-	boot/torture.c boot/torture_scenarios.c boot/measure.c boot/guests.c boot/main.c
-ASMS := boot/start.S arch/x86/stack.S arch/x86/entry.S arch/x86/vmx_run.S arch/x86/flush.S asi/secrets_stack.S boot/torture.S
+	boot/bootinfo.c boot/options.c boot/teststack.c boot/crash.c boot/selftest_stack.c boot/selftest_audit.c boot/selftest_secrets.c boot/selftest_cpus.c boot/selftest.c \
+	boot/torture.c boot/torture_scenarios.c boot/measure.c boot/ap.c boot/smp.c boot/guests.c boot/main.c
+ASMS := boot/start.S boot/ap.S arch/x86/stack.S arch/x86/entry.S arch/x86/vmx_run.S arch/x86/flush.S asi/secrets_stack.S boot/torture.S
 
 # -mgeneral-regs-only: guests' FPU state stays in the registers while handlers run.
 # -fno-jump-tables: no indirect jump in a program about speculation.

@@ -95,6 +95,9 @@ struct asi_stats {
 /* Builds what all domains share. With "asi=off" every asi_create makes no domain. Once, at boot. */
 void asi_init(bool enabled);
 
+/* The state of another CPU, which is in the unrestricted space. */
+void asi_init_cpu(void);
+
 /*
  * Makes a domain of @class: restricted root and local trees. It maps @owner's LOCAL memory, of which
  * there is none yet, and that of @owner's parent (no CPU gets or frees such memory meanwhile); idle has

@@ -57,6 +57,11 @@ static __nonsensitive uint64_t asi_flush_begun, asi_flush_ended;
 void switch_init(bool on)
 {
 	asi_enabled = on;
+	asi_init_cpu();
+}
+
+void asi_init_cpu(void)
+{
 	this_cpu(asi_cr3) = this_cpu(asi_unrestricted_cr3) = hostmap_cr3();
 }
 
@@ -287,7 +292,7 @@ bool tlb_generation_passed(uint64_t gen)
 	return READ_ONCE(asi_flush_ended) > gen;
 }
 
-/* One CPU: there is nobody to wait for. An interrupt may flush in between, with a later generation. */
+/* One CPU, the others are parked (decision 0014): there is nobody to wait for. An interrupt may flush in between, with a later generation. */
 void tlb_flush_generation(void)
 {
 	uint64_t gen = __atomic_add_fetch(&asi_flush_begun, 1, __ATOMIC_SEQ_CST), flags;
@@ -301,7 +306,7 @@ void tlb_flush_generation(void)
 
 bool tlb_can_wait(void)
 {
-	return true; /* one CPU */
+	return true; /* one CPU, and parked ones */
 }
 
 static bool is_domain(const struct asi *asi)

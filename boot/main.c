@@ -2,6 +2,7 @@
 /* hv_main(): the order of initialisation, a line a step, and how the machine ends. */
 #include "arch/apic.h"
 #include "arch/cpu.h"
+#include "arch/cpusame.h"
 #include "arch/desc.h"
 #include "arch/insn.h"
 #include "arch/mcheck.h"
@@ -22,6 +23,7 @@
 #include "boot/measure.h"
 #include "boot/options.h"
 #include "boot/selftest.h"
+#include "boot/smp.h"
 #include "boot/torture.h"
 #include "drivers/acpi.h"
 #include "drivers/console.h"
@@ -40,7 +42,7 @@
 #include "vmm/vm.h"
 
 #define MULTIBOOT2_MAGIC  0x36d76289
-#define LOW_MEMORY	  0x100000 /* firmware's data, and one day the start of other CPUs */
+#define LOW_MEMORY	  0x100000 /* firmware's data, and a page for the start of other CPUs */
 #define BOOTINFO_MAX	  0x100000
 #define BOOT_TABLES_LIMIT GiB(4)
 
@@ -49,6 +51,8 @@ extern struct stack boot_stack; /* start.S */
 
 static struct boot_info info;
 static struct options options;
+static __initdata struct acpi_info acpi;
+static __initdata hpa_t trampoline;
 
 /* The loader's word on what is where, checked before it is believed. */
 static void __init read_bootinfo(uint32_t magic, uint64_t at)
@@ -80,11 +84,13 @@ static void __init memory_init(uint64_t bootinfo_at)
 			panic("memory map: too many ranges");
 	for (uint32_t i = 0; i < info.nr_unusable; i++)
 		reserve(info.unusable[i].start, info.unusable[i].len);
-	reserve(0, LOW_MEMORY);
+	reserve(0, PAGE_SIZE); /* vectors of real mode */
 	reserve(IMAGE_PHYS, (uint64_t)__image_end - IMAGE_BASE - IMAGE_PHYS);
 	reserve(bootinfo_at, *(uint32_t *)hpa_to_direct(HPA(bootinfo_at)));
 	for (uint32_t i = 0; i < info.nr_modules; i++)
 		reserve(info.modules[i].start, info.modules[i].len);
+	trampoline = memmap_take(PAGE_SIZE, PAGE_SIZE, LOW_MEMORY);
+	reserve(0, LOW_MEMORY);
 
 	hostmap_init();
 	if (hostmap_add_cpu(0))
@@ -92,6 +98,8 @@ static void __init memory_init(uint64_t bootinfo_at)
 	percpu_init(0);
 	gdt_init();
 	idt_use_ist();
+	acpi_init(info.rsdp_len ? info.rsdp : NULL, info.rsdp_len, &acpi);
+	smp_prepare(&acpi);
 
 	for (unsigned int i = 0; (r = memmap_free(i)); i++)
 		buddy_add(HPA(r->start), HPA(r->end));
@@ -101,13 +109,13 @@ static void __init memory_init(uint64_t bootinfo_at)
 }
 
 /* "console=": at once, but for "spcr", which is known only when ACPI has been read. */
-static void __init select_console(const struct acpi_info *acpi)
+static void __init select_console(const struct acpi_info *found)
 {
 	const struct word *w = &options.console;
 	bool spcr = parse_is(*w, "spcr");
 	char port[8];
 
-	if (!w->len || spcr != (acpi != NULL))
+	if (!w->len || spcr != (found != NULL))
 		return;
 	if (!spcr) {
 		if (!console_select(w->start, w->len))
@@ -115,17 +123,15 @@ static void __init select_console(const struct acpi_info *acpi)
 				  w->start);
 		return;
 	}
-	if (!acpi->spcr_port ||
-	    !console_select(port, fmt_print(port, sizeof(port), "0x%x", acpi->spcr_port)))
+	if (!found->spcr_port ||
+	    !console_select(port, fmt_print(port, sizeof(port), "0x%x", found->spcr_port)))
 		log_error("console=spcr: the firmware names no serial port; com1 is used");
 }
 
 static void __init devices_init(void)
 {
-	static __initdata struct acpi_info acpi;
 	void *registers = NULL;
 
-	acpi_init(info.rsdp_len ? info.rsdp : NULL, info.rsdp_len, &acpi);
 	if (acpi.lapic_hpa)
 		registers = hostmap_device(HPA(acpi.lapic_hpa));
 	if (!registers)
@@ -135,7 +141,7 @@ static void __init devices_init(void)
 	apic_init(registers);
 	select_console(&acpi);
 	tsc_init(acpi.pm_timer_port);
-	log_info("%u CPU%s in the MADT, one is used; TSC %lu.%03lu MHz (%s)", acpi.nr_cpus,
+	log_info("%u CPU%s in the MADT; TSC %lu.%03lu MHz (%s)", acpi.nr_cpus,
 		 acpi.nr_cpus == 1 ? "" : "s", tsc_khz() / 1000, tsc_khz() % 1000, tsc_source());
 }
 
@@ -154,13 +160,13 @@ static void __init report_boot(const char *vmx_missing)
 	json_escape(loader, sizeof(loader), info.loader);
 	json_escape(missing, sizeof(missing), vmx_missing ? vmx_missing : "");
 	mitigate_get_report(&m);
-	log_info("@boot {\"version\":\"%s\",\"loader\":\"%s\",\"ram_bytes\":%lu,\"cpus\":1,"
+	log_info("@boot {\"version\":\"%s\",\"loader\":\"%s\",\"ram_bytes\":%lu,\"cpus\":%u,"
 		 "\"tsc_khz\":%lu,\"tsc_source\":\"%s\",\"asi\":%s,\"pcid\":%s,\"vmx\":%s,"
 		 "\"vmx_missing\":\"%s\",\"debug\":%s,\"mitigate\":\"%s\",\"l1d\":\"%s\","
 		 "\"verw\":\"%s\",\"ibpb\":\"%s\",\"rsb\":\"%s\",\"spec_ctrl\":%lu,"
 		 "\"cpuid_7_edx\":\"0x%x\",\"arch_capabilities\":\"0x%lx\"}",
-		 VESTIBULE_VERSION, loader, memmap_ram_bytes(), tsc_khz(), tsc_source(),
-		 options.asi ? "true" : "false", tlb_has_pcid() ? "true" : "false",
+		 VESTIBULE_VERSION, loader, memmap_ram_bytes(), smp_nr_cpus(), tsc_khz(),
+		 tsc_source(), options.asi ? "true" : "false", tlb_has_pcid() ? "true" : "false",
 		 vmx_missing ? "false" : "true", missing, DEBUG ? "true" : "false", m.mode, m.l1d,
 		 m.verw, m.ibpb, m.rsb, m.spec_ctrl, m.cpu.cpuid_7_edx, m.cpu.arch_capabilities);
 }
@@ -207,12 +213,14 @@ void hv_main(uint32_t magic, uint32_t bootinfo_at)
 	devices_init();		  /* APIC, clock */
 	asi_init(options.asi);	  /* what all restricted spaces share */
 	mitigations_init();	  /* what is flushed when */
+	cpusame_note();		  /* what other CPUs must have too */
 	if (!vmx_supported(&missing))
 		log_info("VMX is missing: %s; guests cannot run here", missing);
 	else if (vm_init()) /* VMX operation; what all VMs share */
 		missing = "VMXON";
 	else
 		missing = NULL;
+	smp_start(&acpi, trampoline, !missing); /* parks them: guests run here */
 	report_boot(missing);
 	guests_create(&info, missing, /* on this stack: guest images pass through it */
 		      options.strict ? VM_ASI_STRICT : VM_ASI_ON);

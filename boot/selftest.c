@@ -312,11 +312,11 @@ bool selftest_trap(const struct trap_frame *frame)
 static void raise(uint8_t vector)
 {
 	if (vector == VEC_NMI)
-		apic_self_nmi();
+		apic_send_nmi(apic_id());
 	else if (vector == VEC_MC)
 		int_mc();
 	else
-		apic_self_interrupt(vector);
+		apic_send_interrupt(apic_id(), vector);
 }
 
 /*
@@ -402,6 +402,7 @@ static const struct selftest tests[] = {
 	{ "stacks and canaries", test_stacks_here, RESTRICTED },
 	{ "audit", test_audit, WITH_ASI },
 	{ "secrets", test_secrets, WITH_ASI },
+	{ "parked CPUs", selftest_cpus, ALWAYS },
 };
 
 __noinline bool selftest_one(const struct selftest *test)

@@ -25,3 +25,5 @@ bool test_stacks(const struct asi *asi, const struct stack *base);
  */
 bool selftest_audit(struct mem_owner *owner, struct asi *domain);
 bool selftest_secrets(struct mem_owner *owner, struct asi *domain);
+/* NMIs and interrupts to the parked CPUs. */
+bool selftest_cpus(void);

@@ -7,6 +7,7 @@
 #include "arch/layout.h"
 #include "arch/regs.h"
 #include "arch/stack.h"
+#include "boot/ap.h"
 
 #define PTE_PW	0x3  /* present, writable */
 #define PTE_PWL 0x83 /* the same, 2 MiB leaf */
@@ -74,6 +75,14 @@ boot_entry:
 	addl $8, %ebx
 	loop 2b
 
+	movl $boot_entry64, %ebp
+
+	/*
+	 * Flat 32-bit code to 64-bit code at EBP, on the tables above; keeps EDI and ESI. Other processors come
+	 * here too, from ap.S.
+	 */
+	.globl boot_long_mode
+boot_long_mode:
 	movl $0x20, %eax		/* CR4.PAE */
 	movl %eax, %cr4
 	movl $boot_pml4, %eax
@@ -85,7 +94,7 @@ boot_entry:
 	movl $0x80010011, %eax		/* CR0: PG, WP, ET, PE */
 	movl %eax, %cr0
 	lgdt boot_gdt_ptr
-	ljmp $0x08, $boot_entry64
+	ljmp $BOOT_CODE64, $boot_segments
 
 no_long_mode:
 	/* "64?" on COM1, as GRUB left it. */
@@ -100,8 +109,8 @@ no_long_mode:
 	jmp 3b
 
 	.code64
-boot_entry64:
-	movl $0x10, %eax
+boot_segments:
+	movl $BOOT_DATA, %eax
 	movl %eax, %ds
 	movl %eax, %es
 	movl %eax, %ss
@@ -118,6 +127,9 @@ boot_entry64:
 	shrq $32, %rdx
 	movl $MSR_FS_BASE, %ecx
 	wrmsr
+	jmp *%rbp
+
+boot_entry64:
 	movl %edi, %edi
 	movl %esi, %esi
 	movq $boot_stack_top, %rsp
@@ -136,16 +148,20 @@ boot_entry64:
 
 	.section .boot.text
 	.balign 8
+	.globl boot_gdt
 boot_gdt:
 	.quad 0
 	.quad 0x00af9a000000ffff	/* 64-bit code */
 	.quad 0x00cf92000000ffff	/* data */
+	.quad 0x00cf9a000000ffff	/* 32-bit code */
 boot_gdt_ptr:
 	.word . - boot_gdt - 1
 	.long boot_gdt
 
 	.section .boot.data, "aw", @nobits
 	.balign 4096
+	.globl boot_tables, boot_tables_end
+boot_tables:
 boot_pml4:
 	.skip 4096
 boot_pdpt:
@@ -154,6 +170,7 @@ boot_image_pdpt:
 	.skip 4096
 boot_pds:
 	.skip 4 * 4096
+boot_tables_end:
 	.skip 256
 boot_stack_end:
 

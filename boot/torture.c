@@ -83,7 +83,7 @@ static void note_nmi_blocking(struct torture *t, const uint8_t *next)
 /* Pending, it would come behind IRETQ; but it comes before, in the state of the same boundary. */
 static void real_nmi(const struct torture *t)
 {
-	apic_self_nmi();
+	apic_send_nmi(apic_id());
 	for (unsigned int i = 0; i < 1000 && !t->handled; i++)
 		cpu_pause();
 }
@@ -100,7 +100,8 @@ static void inject(struct torture *t, struct trap_frame *f)
 	else if (t->kind == KIND_MC)
 		int_mc();
 	else
-		apic_self_interrupt(TORTURE_IRQ); /* pending until IRETQ turns interrupts on */
+		apic_send_interrupt(apic_id(),
+				    TORTURE_IRQ); /* pending until IRETQ turns interrupts on */
 	expect(t, read_cr2() == cr2, "CR2 has changed");
 }
 

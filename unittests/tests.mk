@@ -232,3 +232,13 @@ test_report_mem_SRCS := vmm/report_mem.c lib/log.c lib/fmt.c
 # unittests/fuzz_mm.c is included here.
 UNIT_TESTS += walk_mm
 test_walk_mm_SRCS := $(fuzz_mm_SRCS)
+
+UNIT_TESTS += topology
+test_topology_SRCS := arch/x86/topology.c
+
+UNIT_TESTS += cpusame
+test_cpusame_SRCS := arch/x86/cpusame.c
+
+# boot/smp.c and arch/x86/tscsync.c are included here.
+UNIT_TESTS += smp
+test_smp_SRCS := unittests/fake/cpu.c lib/log.c lib/fmt.c

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Waiting in the idle class's space: what a CPU without work maps and runs on. */
 #include "vmm/idle.h"
 #include "arch/insn.h"
 #include "arch/percpu.h"

@@ -29,6 +29,15 @@ struct vm *vm_get(unsigned int owner_id)
 	return vms[owner_id];
 }
 
+int __init vm_init_cpu(void *region)
+{
+	int err = vmx_on(hva_to_hpa(region).v, region);
+
+	if (!err)
+		fpu_init();
+	return err;
+}
+
 int __init vm_init(void)
 {
 	void *region = page_zalloc(0, SENSITIVE, NULL); /* the CPU's, for as long as VMX is on */
@@ -37,13 +46,12 @@ int __init vm_init(void)
 	if (!err)
 		err = idle_init();
 	if (!err)
-		err = vmx_on(hva_to_hpa(region).v, region);
+		err = vm_init_cpu(region);
 	if (err) {
 		log_error("%s; guests cannot run",
 			  err == -ENOMEM ? "no memory for VMX" : "VMXON failed");
 		return err;
 	}
-	fpu_init();
 	exit_cpuid_init();
 	return 0;
 }

@@ -44,6 +44,11 @@ struct vm {
  * tsc_init(), before the first vm_create(). On error says why in one line and returns -errno.
  */
 __must_check int vm_init(void);
+/*
+ * VMX on, on another CPU that is as the first (arch/cpusame.h); @region is a page of its own, for as long as
+ * VMX is on. 0 or -errno, and then VMX is off.
+ */
+__must_check int vm_init_cpu(void *region);
 
 /*
  * Makes a VM of the boot module [@image, @image + @len) and its command line @words, places the

@@ -13,6 +13,7 @@
 
 /* Register offsets; x2APIC MSRs are 0x800 + offset / 16. */
 enum apic_register {
+	APIC_ID = 0x020,
 	APIC_TPR = 0x080,
 	APIC_EOI = 0x0b0,
 	APIC_SVR = 0x0f0,
@@ -24,15 +25,27 @@ enum apic_register {
 	APIC_LVT_ERROR = 0x370,
 };
 
-#define ICR_NMI	   (4u << 8)
-#define ICR_ASSERT (1u << 14)
-#define ICR_BUSY   (1u << 12)
-#define LVT_MASKED (1u << 16)
-#define SVR_ENABLE (1u << 8)
+#define ICR_NMI	    (4u << 8)
+#define ICR_INIT    (5u << 8)
+#define ICR_STARTUP (6u << 8)
+#define ICR_BUSY    (1u << 12)
+#define ICR_ASSERT  (1u << 14)
+#define LVT_MASKED  (1u << 16)
+#define SVR_ENABLE  (1u << 8)
+
+#define XAPIC_EVERYONE 0xff /* no CPU's id but a broadcast */
+
+/* An xAPIC delivers at once, or where nobody is, perhaps never: then what is sent is lost. */
+#define SEND_SPINS 1000000
 
 static __nonsensitive bool x2apic;
 static __nonsensitive volatile uint32_t *xapic;
 static __percpu uint64_t interrupt_count;
+
+static uint32_t apic_read(enum apic_register reg)
+{
+	return x2apic ? (uint32_t)rdmsr(0x800 + reg / 16) : xapic[reg / 4];
+}
 
 static void apic_write(enum apic_register reg, uint32_t v)
 {
@@ -44,45 +57,74 @@ static void apic_write(enum apic_register reg, uint32_t v)
 
 void apic_init(volatile uint32_t *registers)
 {
+	xapic = registers;
+	x2apic = cpuid(1, 0).ecx & CPUID_1_ECX_X2APIC;
+	outb(0x21, 0xff); /* both 8259s: mask all */
+	outb(0xa1, 0xff);
+	apic_init_cpu();
+}
+
+void apic_init_cpu(void)
+{
 	static const enum apic_register lvts[] = { APIC_LVT_TIMER, APIC_LVT_LINT0, APIC_LVT_LINT1,
 						   APIC_LVT_ERROR };
 	uint64_t base = rdmsr(MSR_APIC_BASE) | APIC_BASE_ENABLE;
 
-	xapic = registers;
-	x2apic = cpuid(1, 0).ecx & CPUID_1_ECX_X2APIC;
 	wrmsr(MSR_APIC_BASE, base); /* xAPIC mode first: disabled to x2APIC is no legal step */
 	if (x2apic)
 		wrmsr(MSR_APIC_BASE, base | APIC_BASE_X2APIC);
-
-	outb(0x21, 0xff); /* both 8259s: mask all */
-	outb(0xa1, 0xff);
 	for (unsigned int i = 0; i < ARRAY_SIZE(lvts); i++)
 		apic_write(lvts[i], LVT_MASKED);
 	apic_write(APIC_TPR, 0);
 	apic_write(APIC_SVR, SVR_ENABLE | APIC_VECTOR_SPURIOUS);
 }
 
-static void apic_send_self(uint32_t icr)
+uint32_t apic_id(void)
+{
+	uint32_t id = apic_read(APIC_ID);
+
+	return x2apic ? id : id >> 24;
+}
+
+bool apic_reaches(uint32_t id)
+{
+	return id < (x2apic ? UINT32_MAX : XAPIC_EVERYONE);
+}
+
+static void apic_send(uint32_t id, uint32_t icr)
 {
 	if (x2apic) {
-		wrmsr(0x800 + APIC_ICR_LOW / 16, icr | (uint64_t)cpuid(0xb, 0).edx << 32);
+		/* Unlike a store, this WRMSR does not wait for those before it. */
+		memory_fence();
+		load_fence();
+		wrmsr(0x800 + APIC_ICR_LOW / 16, icr | (uint64_t)id << 32);
 		return;
 	}
-	while (xapic[APIC_ICR_LOW / 4] & ICR_BUSY)
+	for (unsigned int i = 0; i < SEND_SPINS && xapic[APIC_ICR_LOW / 4] & ICR_BUSY; i++)
 		cpu_pause();
 	/* The self shorthand is for fixed interrupts only; an NMI names this CPU. */
-	xapic[APIC_ICR_HIGH / 4] = cpuid(1, 0).ebx & 0xff000000;
+	xapic[APIC_ICR_HIGH / 4] = id << 24;
 	xapic[APIC_ICR_LOW / 4] = icr;
 }
 
-void apic_self_interrupt(uint8_t vector)
+void apic_send_interrupt(uint32_t id, uint8_t vector)
 {
-	apic_send_self(ICR_ASSERT | vector);
+	apic_send(id, ICR_ASSERT | vector);
 }
 
-void apic_self_nmi(void)
+void apic_send_nmi(uint32_t id)
 {
-	apic_send_self(ICR_NMI | ICR_ASSERT);
+	apic_send(id, ICR_NMI | ICR_ASSERT);
+}
+
+void apic_send_init(uint32_t id)
+{
+	apic_send(id, ICR_INIT | ICR_ASSERT);
+}
+
+void apic_send_startup(uint32_t id, uint8_t page)
+{
+	apic_send(id, ICR_STARTUP | ICR_ASSERT | page);
 }
 
 bool apic_interrupt(uint8_t vector)

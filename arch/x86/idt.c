@@ -18,7 +18,7 @@ extern char trap_stubs[];
 static __nonsensitive struct gate idt[256] __aligned(16);
 _Static_assert(sizeof(idt) == IDT_SIZE, "arch/desc.h");
 
-static void idt_load(void)
+void idt_load(void)
 {
 	struct descriptor_ptr ptr = { sizeof(idt) - 1, (uint64_t)idt };
 

@@ -10,6 +10,11 @@ void tlb_init(bool wanted)
 {
 	pcid_on = wanted && cpuid(1, 0).ecx & CPUID_1_ECX_PCID && cpuid(0, 0).eax >= 7 &&
 		  cpuid(7, 0).ebx & CPUID_7_EBX_INVPCID;
+	tlb_init_cpu();
+}
+
+void tlb_init_cpu(void)
+{
 	if (pcid_on)
 		write_cr4(read_cr4() | CR4_PCIDE);
 }

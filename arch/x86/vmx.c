@@ -11,7 +11,6 @@
 #include "lib/panic.h"
 #include "lib/string.h"
 
-#define BASIC_TRUE_CTLS	    BIT(55)
 #define BASIC_REVISION_MASK 0x7fffffffu
 #define MISC_STORES_LMA	    BIT(5)
 #define MISC_TIMER_SHIFT    0x1fu

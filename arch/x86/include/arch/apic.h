@@ -9,11 +9,24 @@
 
 #define APIC_VECTOR_SPURIOUS 0xff
 
-/* @registers: the mapped xAPIC page; not used where the CPU has an x2APIC. */
+/*
+ * What the machine has once, and the boot processor's own: @registers is the mapped xAPIC page, at the same
+ * place on every CPU, and not used where CPUs have an x2APIC.
+ */
 void apic_init(volatile uint32_t *registers);
-/* Sends this CPU an interrupt, or an NMI. */
-void apic_self_interrupt(uint8_t vector);
-void apic_self_nmi(void);
+/* The same for another CPU's own. */
+void apic_init_cpu(void);
+/* This CPU's APIC id, and whether another one can be sent to: an xAPIC's ids have 8 bits. */
+uint32_t apic_id(void);
+bool apic_reaches(uint32_t id);
+
+/* To the CPU with APIC id @id, perhaps this one. */
+void apic_send_interrupt(uint32_t id, uint8_t vector);
+void apic_send_nmi(uint32_t id);
+/* INIT; and the start-up IPI, by which a CPU that waits behind INIT starts in real mode at @page << 12. */
+void apic_send_init(uint32_t id);
+void apic_send_startup(uint32_t id, uint8_t page);
+
 /* Called for vectors 32 to 255: ends the interrupt. Counted; always true, since a stray one is harmless. */
 bool apic_interrupt(uint8_t vector);
 uint64_t apic_interrupts(void);

@@ -185,6 +185,7 @@ enum vector {
 #define CPUID_1_EDX_MCE		 (1U << 7)
 #define CPUID_1_EDX_APIC	 (1U << 9)
 #define CPUID_1_EDX_MCA		 (1U << 14)
+#define CPUID_1_EDX_HTT		 (1U << 28)
 /* CPUID leaf 7, subleaf 0 */
 #define CPUID_7_EBX_FSGSBASE  (1U << 0)
 #define CPUID_7_EBX_SMEP      (1U << 7)

@@ -7,8 +7,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Turns PCIDs on where possible, if @wanted. CR3 holds PCID 0. */
+/* Turns PCIDs on where possible, if @wanted. CR3 holds PCID 0. The second: on another CPU, as on the first. */
 void tlb_init(bool wanted);
+void tlb_init_cpu(void);
 bool tlb_has_pcid(void);
 /* Drops every translation of every PCID. */
 void tlb_flush_all(void);

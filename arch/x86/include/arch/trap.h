@@ -17,8 +17,9 @@ struct trap_frame {
 /* Handlers nested now on this CPU; 0 in base context. Counted by the stubs of all 256 vectors. */
 extern uint32_t trap_depth;
 
-/* Builds the IDT and loads it on this CPU. */
+/* Builds the IDT, one for all CPUs, and loads it on this CPU; the second only loads it. */
 void idt_init(void);
+void idt_load(void);
 /* Gives #DF its own stack, once gdt_init has made it. */
 void idt_use_ist(void);
 

@@ -20,6 +20,9 @@ enum vmcs_field {
 #undef VMCS_CONSTANT
 };
 
+/* IA32_VMX_BASIC. */
+#define BASIC_TRUE_CTLS BIT(55)
+
 /* Pin-based controls. */
 #define PIN_EXT_INT_EXIT     0x00000001u
 #define PIN_NMI_EXIT	     0x00000008u
