@@ -1,67 +1,216 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The code, a statement for each of its statements. "FILE: TEXT" names the one it stands for, and
- * scripts/model sees that the file has that text. Lines marked (C) and (D) stand for code that is not there
- * yet: mitigations (issue C), the second CPU (issue D). Each #ifdef is a planted fault of faults.list.
+ * scripts/model sees that the file has that text. Lines marked (D) stand for code that is not there yet, the second
+ * CPU's (issue D). Each #ifdef is a planted fault of faults.list.
  */
 byte target[CPUS], depth[CPUS];
 byte asi_cr3[CPUS], cr3_gen[CPUS], slot_gen[CPUS];
-bit taint_data[CPUS] = 1, taint_control[CPUS];
+byte asi_taints[CPUS], asi_taints_of[CPUS], asi_clean[CPUS];
 byte last_gen = 1;
+
+/*
+ * asi/switch.c: static bool flush_range(const struct asi *asi, uint32_t slot, uint64_t seen, uint64_t gen)
+ * Its value is left in keep. A longer range than RANGE_MAX is like one that @seen lacks more of.
+ */
+inline flush_range()
+{
+#ifndef RANGE_READ_FIRST
+	range = READ(RANGE); /* asi/switch.c: uint64_t va = READ_ONCE(asi->unmapped.va), len = READ_ONCE(asi->unmapped.len); */
+#endif
+	if
+#ifdef KEPT_WHEN_TWO_BEHIND
+	:: atomic { seen == 0 -> range = 0 }
+#elif defined(SINCE_NOT_RECHECKED)
+	:: atomic { since != seen -> range = 0 }
+#else
+	:: atomic { READ(SINCE) != seen -> range = 0 } /* asi/switch.c: if (READ_ONCE(asi->unmapped.since) != seen || len > RANGE_MAX || */
+#endif
+	:: else ->
+		if
+		:: atomic { READ(GEN) != gen -> range = 0 } /* asi/switch.c: READ_ONCE(asi->tlb_gen) != gen) */
+		:: else -> d_step { drop(range); range = 0; keep = 1 } /* asi/switch.c: tlb_flush_pcid_page(pcid_of(slot), va + at); */
+		fi
+	fi
+}
 
 /* asi/switch.c: static void load_restricted(const struct asi *asi) */
 inline load_restricted(asi)
 {
-#ifndef GEN_READ_AFTER_FLUSH
-	gen = GEN; /* asi/switch.c: gen = READ_ONCE(asi->tlb_gen); */
+#ifdef RANGE_READ_FIRST
+	range = READ(RANGE);
 #endif
+#ifdef SINCE_NOT_RECHECKED
+	since = READ(SINCE);
+#endif
+	gen = READ(GEN); /* asi/switch.c: gen = READ_ONCE(asi->tlb_gen); */
+	/* asi/switch.c: bool keep = tlb_has_pcid() && (seen == gen || flush_range(asi, slot, seen, gen)); */
+	d_step { seen = slot_gen[CPU]; keep = (seen == gen) }; /* asi/switch.c: seen = this_cpu(asi_slots[slot]).gen; */
 #ifdef GEN_RECORDED_BEFORE_FLUSH
-	if
-	:: slot_gen[CPU] == gen -> write_cr3(asi, false)
-	:: else -> slot_gen[CPU] = gen; write_cr3(asi, true)
-	fi;
-#elif defined(NEVER_FLUSHED_ON_ENTER)
-	write_cr3(asi, false);
 	slot_gen[CPU] = gen;
-#elif defined(GEN_READ_AFTER_FLUSH)
-	if
-	:: slot_gen[CPU] == GEN -> write_cr3(asi, false); gen = slot_gen[CPU]
-	:: else -> write_cr3(asi, true); gen = GEN; slot_gen[CPU] = gen
-	fi;
-#else
-	if
-	:: slot_gen[CPU] == gen -> /* asi/switch.c: if (tlb_has_pcid() && this_cpu(asi_slots[slot]).gen == gen) { */
-		write_cr3(asi, false) /* asi/switch.c: write_cr3(cr3 | CR3_NOFLUSH); */
-	:: else ->
-		write_cr3(asi, true); /* asi/switch.c: write_cr3(cr3); */
-		slot_gen[CPU] = gen /* asi/switch.c: this_cpu(asi_slots[slot]).gen = gen; */
-	fi;
 #endif
-	asi_cr3[CPU] = asi; /* asi/switch.c: this_cpu(asi_cr3) = cr3; */
-	d_step { cr3_gen[CPU] = gen; gen = 0 } /* asi/switch.c: this_cpu(asi_cr3_gen) = gen; */
+	if
+	:: atomic { keep -> write_cr3(asi, false) }
+	:: else ->
+#ifdef DROPPED_AFTER_CR3
+		keep = 1;
+#else
+		flush_range();
+#endif
+#ifdef NEVER_FLUSHED_ON_ENTER
+		keep = 1;
+#endif
+		write_cr3(asi, !keep) /* asi/switch.c: write_cr3(cr3 | (keep ? CR3_NOFLUSH : 0)); */
+	fi;
+#ifdef DROPPED_AFTER_CR3
+	flush_range();
+	write_cr3(asi, !keep);
+#endif
+#ifdef GEN_READ_AFTER_FLUSH
+	gen = READ(GEN);
+#endif
+	d_step { slot_gen[CPU] = gen; seen = 0; keep = 0 } /* asi/switch.c: this_cpu(asi_slots[slot]).gen = gen; */
+	d_step {
+		asi_cr3[CPU] = asi; /* asi/switch.c: this_cpu(asi_cr3) = cr3; */
+		cr3_gen[CPU] = gen; /* asi/switch.c: this_cpu(asi_cr3_gen) = gen; */
+		gen = 0
+	}
 }
 
-/*
- * (C) The hook on the way in. The guest may run from here on, so its taint is set here and not before
- * VM entry: an NMI that leaves clears it, and its return comes through here again.
- */
-inline post_enter()
+/* enum taint of asi/mitigate.h, and the flushes that its table names. */
+#define SENSITIVE     1
+#define GUEST_DATA    2
+#define GUEST_CONTROL 4
+#define OTHER_DATA    8
+#define OTHER_CONTROL 16
+#define DATA	      1
+#define CONTROL	      2
+
+/* asi/mitigate.c: [TAINT_SENSITIVE_DATA] = DATA, */
+#ifdef OTHER_DATA_FORGOTTEN
+#define DATA_OWED SENSITIVE
+#else
+#define DATA_OWED (SENSITIVE | OTHER_DATA) /* asi/mitigate.c: [TAINT_OTHER_DATA] = DATA, */
+#endif
+/* asi/mitigate.c: [TAINT_OTHER_CONTROL] = CONTROL, */
+#ifdef OTHER_CONTROL_FORGOTTEN
+#define TO_GUEST(set) ((set) & DATA_OWED -> DATA : 0)
+#else
+#define TO_GUEST(set) (((set) & DATA_OWED -> DATA : 0) | ((set) & OTHER_CONTROL -> CONTROL : 0))
+#endif
+/* asi/mitigate.c: [TAINT_GUEST_CONTROL] = CONTROL, */
+#define TO_UNRESTRICTED(set) ((set) & (GUEST_CONTROL | OTHER_CONTROL) -> CONTROL : 0)
+
+/* asi/mitigate.c: return (t & ~guest) | (t & guest) << (TAINT_OTHER_DATA - TAINT_GUEST_DATA); */
+#define SEEN_BY(asi, t) (asi_taints_of[CPU] == asi -> (t) : (t) & SENSITIVE | ((t) & (GUEST_DATA | GUEST_CONTROL)) << 2)
+
+/* Setting and clearing a taint is a load and a store, for the compiler too: an NMI may come in between. */
+inline taint(set)
 {
-#ifndef CONTROL_TAINT_BEFORE_GUEST
-	taint_control[CPU] = 1;
+	taints = asi_taints[CPU];
+	d_step { asi_taints[CPU] = taints | (set); taints = 0 } /* asi/mitigate.c: this_cpu(asi_taints) |= set & mitigate_policy.tracked; */
+}
+
+inline untaint(set)
+{
+	taints = asi_taints[CPU];
+	d_step { asi_taints[CPU] = taints & ~(set); taints = 0 }
+}
+
+/* arch/x86/mitigation.c: void mitigation_flush(unsigned int flushes) */
+inline flush()
+{
+	if
+	:: flushes & CONTROL -> flush_control() /* arch/x86/mitigation.c: if (flushes & FLUSH_IBPB) */
+	:: else
+	fi;
+	if
+	:: flushes & DATA -> flush_data() /* arch/x86/mitigation.c: if (flushes & FLUSH_L1D) */
+	:: else
+	fi;
+	flushes = 0
+}
+
+/* asi/mitigate.c: void mitigate_enter(struct asi *asi) */
+inline mitigate_enter(asi)
+{
+	if
+#ifdef IDLE_CLEARS_TAINT
+	:: asi == IDLE -> untaint(SENSITIVE)
+#else
+	:: asi == IDLE /* asi/mitigate.c: if (!asi_runs_guest(asi)) */
+#endif
+	:: else ->
+#ifdef DATA_CLEARED_BEFORE_OWED
+		untaint(SENSITIVE);
+#endif
+#ifdef OWNER_BEFORE_OWED
+		asi_taints_of[CPU] = asi;
+#endif
+		taints = asi_taints[CPU]; /* asi/mitigate.c: uint32_t t = this_cpu(asi_taints); */
+		d_step { flushes = TO_GUEST(SEEN_BY(asi, taints)); taints = 0 }; /* asi/mitigate.c: flushes = owed(TO_GUEST, seen_by(asi)); */
+#ifdef CLEAN_BEFORE_FLUSH
+		asi_clean[CPU] = asi;
+#endif
+#ifdef OWNER_BEFORE_FLUSH
+		asi_taints_of[CPU] = asi;
+		taint(GUEST_DATA | GUEST_CONTROL);
+#endif
+#if !defined(DATA_CLEARED_BEFORE_OWED) && !defined(DATA_CLEARED_AFTER_FLUSH)
+		untaint(SENSITIVE); /* asi/mitigate.c: this_cpu(asi_taints) &= ~(uint32_t)BIT(TAINT_SENSITIVE_DATA); */
 #endif
 #ifndef NO_FLUSH
-	if
-	:: taint_data[CPU] ->
-#ifdef TAINT_TOGGLED
-		taint_data[CPU] = !taint_data[CPU];
-		flush_buffers()
-#else
-		flush_buffers();
-		taint_data[CPU] = 0
+		flush(); /* asi/mitigate.c: flush(flushes); */
 #endif
-	:: else
+#ifdef DATA_CLEARED_AFTER_FLUSH
+		untaint(SENSITIVE);
+#endif
+#if !defined(OWNER_BEFORE_OWED) && !defined(OWNER_BEFORE_FLUSH)
+		asi_taints_of[CPU] = asi; /* asi/mitigate.c: this_cpu(asi_taints_of) = asi; */
+#endif
+#if !defined(CONTROL_TAINT_BEFORE_GUEST) && !defined(OWNER_BEFORE_FLUSH)
+		taint(GUEST_DATA | GUEST_CONTROL); /* asi/mitigate.c: taint(BIT(TAINT_GUEST_DATA) | BIT(TAINT_GUEST_CONTROL)); */
+#endif
+#ifndef CLEAN_BEFORE_FLUSH
+		asi_clean[CPU] = asi /* asi/mitigate.c: this_cpu(asi_clean) = asi; */
+#else
+		skip
+#endif
 	fi
+}
+
+/* asi/mitigate.c: void mitigate_leave(void) */
+inline mitigate_leave()
+{
+#ifndef CLEAN_ENDED_LAST
+	asi_clean[CPU] = UNRESTRICTED; /* asi/mitigate.c: this_cpu(asi_clean) = NULL; */
+#endif
+#ifdef CONTROL_CLEARED_BEFORE_OWED
+	untaint(GUEST_CONTROL);
+#endif
+	flushes = TO_UNRESTRICTED(asi_taints[CPU]);
+#ifdef CONTROL_CLEARED_BEFORE_FLUSH
+	untaint(GUEST_CONTROL);
+#endif
+#ifndef NO_IBPB
+	flush(); /* asi/mitigate.c: flush(owed(TO_UNRESTRICTED, this_cpu(asi_taints))); */
+#endif
+#ifdef DATA_TAINT_FIRST
+	taint(SENSITIVE);
+#endif
+#if !defined(CONTROL_CLEARED_BEFORE_OWED) && !defined(CONTROL_CLEARED_BEFORE_FLUSH)
+	untaint(GUEST_CONTROL); /* asi/mitigate.c: this_cpu(asi_taints) &= ~(uint32_t)BIT(TAINT_GUEST_CONTROL); */
+#endif
+#ifdef TAINT_TOGGLED
+	taints = asi_taints[CPU];
+	d_step { asi_taints[CPU] = taints ^ SENSITIVE; taints = 0 }
+#elif !defined(NO_DATA_TAINT) && !defined(DATA_TAINT_FIRST)
+	taint(SENSITIVE) /* asi/mitigate.c: taint(BIT(TAINT_SENSITIVE_DATA)); */
+#else
+	skip
+#endif
+#ifdef CLEAN_ENDED_LAST
+	; asi_clean[CPU] = UNRESTRICTED
 #endif
 }
 
@@ -72,7 +221,7 @@ inline switch_to(asi)
 	curr[CPU] = asi; /* asi/switch.c: this_cpu(asi_curr) = asi; */
 #endif
 #if MITIGATIONS && defined(FLUSH_BEFORE_CR3)
-	post_enter();
+	mitigate_enter(asi);
 #endif
 #ifndef NO_FENCE_IN_ENTER
 	d_step { drain(CPU) } /* asi/switch.c: memory_fence(); */
@@ -81,8 +230,8 @@ inline switch_to(asi)
 #ifdef CURR_AFTER_CR3
 	; curr[CPU] = asi
 #endif
-#if MITIGATIONS && !defined(FLUSH_BEFORE_CR3)
-	; post_enter()
+#if MITIGATIONS && !defined(FLUSH_BEFORE_CR3) && !defined(NO_HOOK)
+	; mitigate_enter(asi) /* asi/switch.c: mitigate_enter(asi); */
 #endif
 }
 
@@ -107,41 +256,20 @@ inline asi_relax()
 	target[CPU] = UNRESTRICTED /* asi/asi.h: this_cpu(asi_target) = NULL; */
 }
 
-/* (C) The hook on the way out. */
-inline pre_exit()
-{
-#ifndef NO_IBPB
-	if
-	:: taint_control[CPU] ->
-		ibpb();
-		taint_control[CPU] = 0
-	:: else
-	fi;
-#endif
-#ifndef DATA_TAINT_AFTER_CR3
-	taint_data[CPU] = 1
-#else
-	skip
-#endif
-}
-
 /* asi/switch.c: void switch_exit(enum asi_cause cause) */
 inline switch_exit()
 {
 	if
 	:: curr[CPU] -> /* asi/switch.c: if (this_cpu(asi_curr)) { */
-#if MITIGATIONS && !defined(IBPB_AFTER_CR3)
-		pre_exit();
+#if MITIGATIONS && !defined(HOOK_AFTER_CR3)
+		mitigate_leave(); /* asi/switch.c: mitigate_leave(); */
 #endif
 #ifdef CURR_CLEARED_BEFORE_CR3
 		curr[CPU] = UNRESTRICTED;
 #endif
 		write_cr3(UNRESTRICTED, false); /* asi/switch.c: write_cr3(this_cpu(asi_unrestricted_cr3) | (tlb_has_pcid() ? CR3_NOFLUSH : 0)); */
-#ifdef IBPB_AFTER_CR3
-		pre_exit();
-#endif
-#ifdef DATA_TAINT_AFTER_CR3
-		taint_data[CPU] = 1;
+#ifdef HOOK_AFTER_CR3
+		mitigate_leave();
 #endif
 		asi_cr3[CPU] = UNRESTRICTED; /* asi/switch.c: this_cpu(asi_cr3) = this_cpu(asi_unrestricted_cr3); */
 #ifndef CURR_CLEARED_BEFORE_CR3
@@ -164,7 +292,7 @@ inline asi_intr_exit()
 }
 
 /*
- * asi/switch.c: void asi_flush_local(struct asi *asi)
+ * asi/switch.c: void asi_flush_local(struct asi *asi, uint64_t va, uint64_t len)
  * of this CPU's page. Today's function ends with the flush here; the IPI, its acknowledgement and the
  * wait, during which interrupts are let in, are (D).
  */
@@ -176,10 +304,27 @@ inline unmap_and_flush()
 #ifdef GEN_AFTER_CURR_TEST
 	other = seen_curr[OTHER];
 #endif
-	atomic { drain(CPU); last_gen++; gen = last_gen } /* asi/switch.c: uint64_t gen = switch_next_gen(); */
-#ifndef NO_GEN
-	gen_buffered[CPU] = gen; /* asi/switch.c: WRITE_ONCE(asi->tlb_gen, gen); */
+	atomic {
+		holder == 0 -> /* asi/switch.c: flags = spin_lock(&asi->lock); */
+		drain(CPU);
+		holder = CPU + 1;
+		last_gen++; /* asi/switch.c: gen = switch_next_gen(); */
+		gen = last_gen
+	}
+#if !defined(SINCE_AFTER_RANGE) && !defined(SINCE_NOT_ADVANCED)
+	STORE(SINCE, READ(GEN)); /* asi/switch.c: WRITE_ONCE(asi->unmapped.since, asi->tlb_gen); */
 #endif
+#ifdef GEN_BEFORE_RANGE
+	STORE(GEN, gen);
+#endif
+	STORE(RANGE, CPU); /* asi/switch.c: WRITE_ONCE(asi->unmapped.va, va); WRITE_ONCE(asi->unmapped.len, len); */
+#ifdef SINCE_AFTER_RANGE
+	STORE(SINCE, READ(GEN));
+#endif
+#if !defined(NO_GEN) && !defined(GEN_BEFORE_RANGE)
+	STORE(GEN, gen); /* asi/switch.c: WRITE_ONCE(asi->tlb_gen, gen); */
+#endif
+	STORE(RELEASE, 1); /* asi/switch.c: spin_unlock(&asi->lock, flags); */
 #ifdef UNMAPPED_AFTER_GEN
 	mapped[CPU] = 0;
 #endif
@@ -190,9 +335,17 @@ inline unmap_and_flush()
 	:: curr[CPU] != A -> gen = 0 /* asi/switch.c: if (this_cpu(asi_curr) != asi) */
 	:: else ->
 #ifndef NO_LOCAL_FLUSH
-		d_step { drain(CPU); flush_tlb() } /* asi/switch.c: tlb_flush_pcid(tlb_has_pcid() ? i + 1 : 0); */
+		seen = slot_gen[CPU];
+#ifdef SINCE_NOT_RECHECKED
+		since = READ(SINCE);
 #endif
-		d_step { slot_gen[CPU] = gen; cr3_gen[CPU] = gen; gen = 0 } /* asi/switch.c: this_cpu(asi_slots[i]).gen = this_cpu(asi_cr3_gen) = gen; */
+		flush_range(); /* asi/switch.c: if (!flush_range(asi, i, this_cpu(asi_slots[i]).gen, gen)) { */
+		if
+		:: keep
+		:: else -> d_step { drain(CPU); flush_tlb() } /* asi/switch.c: tlb_flush_pcid(pcid_of(i)); */
+		fi;
+#endif
+		d_step { slot_gen[CPU] = gen; cr3_gen[CPU] = gen; gen = 0; seen = 0; keep = 0 } /* asi/switch.c: this_cpu(asi_slots[i]).gen = this_cpu(asi_cr3_gen) = gen; */
 	fi;
 #ifndef GEN_AFTER_CURR_TEST
 	other = seen_curr[OTHER]; /* (D) */
@@ -220,7 +373,7 @@ inline flush_ipi()
 #ifdef ACK_BEFORE_FLUSH
 	acked[CPU] = 1;
 #endif
-	gen = GEN;
+	gen = READ(GEN);
 	if
 	:: slot_gen[CPU] == gen -> gen = 0
 	:: else ->
@@ -232,18 +385,33 @@ inline flush_ipi()
 #endif
 }
 
-/* asi/fault.c: bool fault_fixup(const struct trap_frame *f, uint64_t cr2) */
+/* asi/fault.c: bool fault_fixup(struct trap_frame *f, uint64_t cr2) */
 inline fault_fixup()
 {
 	/* arch/x86/trap.c: uint64_t cr2 = read_cr2(); */
 	atomic { NEVER(cr2_lost, cr2[CPU] != LEVEL); cr2[CPU] = 0 }
-	/* From the fault to here an NMI may have left: curr NULL is no bug yet, the walk decides. */
+	if
+	/* An NMI has left since the fault: no bug, asi/fault.c: left_meanwhile(cr2, f->error_code); */
+	:: curr[CPU] == UNRESTRICTED -> /* asi/fault.c: if (!asi) */
 #ifdef FAULT_NEEDS_CURR
-	NEVER(fault_fatal, curr[CPU] == UNRESTRICTED);
+		NEVER(fault_fatal, true)
+#else
+		skip
 #endif
-	switch_exit(); /* asi/fault.c: switch_exit(ASI_BY_FAULT); */
+	:: else -> switch_exit() /* asi/fault.c: switch_exit(ASI_BY_FAULT); */
+	fi;
 	/* asi/fault.c: full = ptable_walk(hostmap_ptable(), cr2); */
 	d_step { NEVER(exit_lost, cr3[CPU] != UNRESTRICTED) }
+}
+
+/* arch/x86/trap.c: if ((f->vector == VEC_NMI || f->vector == VEC_MC) && read_cr2() != cr2) */
+inline restore_cr2()
+{
+#ifndef CR2_NOT_RESTORED
+	atomic { cr2[CPU] = saved_cr2; saved_cr2 = 0 } /* arch/x86/trap.c: write_cr2(cr2); */
+#else
+	saved_cr2 = 0
+#endif
 }
 
 /* An NMI handler as bad as can be: it may leave by a fault or by call, at each level. */
@@ -255,13 +423,21 @@ inline nmi()
 #if NMI_BY_FAULT
 	:: LEVEL + 1 < LEVELS -> touch()
 #endif
-	:: true -> switch_exit() /* arch/x86/trap.c: trap_leave_restricted(); */
+	:: true -> switch_exit()
 	fi;
-#ifndef CR2_NOT_RESTORED
-	atomic { cr2[CPU] = saved_cr2; saved_cr2 = 0 } /* arch/x86/trap.c: write_cr2(cr2); */
-#else
-	saved_cr2 = 0
+	restore_cr2()
+}
+
+/* Stays out until its return. */
+inline machine_check()
+{
+	saved_cr2 = cr2[CPU]; /* arch/x86/trap.c: uint64_t cr2 = read_cr2(); */
+#ifndef MC_STAYS
+	switch_exit(); /* arch/x86/trap.c: trap_leave_restricted(); */
 #endif
+	/* arch/x86/trap.c: return mcheck_handle(); */
+	atomic { NEVER(exit_lost, cr3[CPU] != UNRESTRICTED); mcip[CPU] = 0 } /* arch/x86/mcheck.c: wrmsr(MSR_MCG_STATUS, 0); */
+	restore_cr2()
 }
 
 /* arch/x86/entry.S: trap_common: */
@@ -296,18 +472,20 @@ inline trap()
 }
 
 /* Of the critical section, at each of its statements: depth is 0, what an NMI has left it has entered again. */
-inline owes_nothing()
+inline owes_nothing(asi)
 {
-	NEVER(flush_owed, MITIGATIONS && (taint_data[CPU] || secrets[CPU]))
+	NEVER(flush_owed, held[CPU] & ~OF(asi));
+	NEVER(branches_owed, trained[CPU] & ~OF(asi))
 }
 
 /* asi/asi.h: static inline void asi_check_entry(const struct asi *asi, uint64_t host_cr3) */
 inline asi_check_entry(asi)
 {
 	atomic {
-		owes_nothing();
+		owes_nothing(asi);
 		NEVER(guest_unrestricted, curr[CPU] != asi || target[CPU] != asi || cr3[CPU] != host_cr3[CPU] ||
 		      depth[CPU] || irqs[CPU]);
+		NEVER(unclean_entry, MITIGATIONS && asi_clean[CPU] != asi); /* asi/asi.h: ASSERT(this_cpu(asi_clean) == asi); */
 #ifdef ENTRY_AT_LATEST_GEN
 		NEVER(generation_behind, cr3_gen[CPU] != GEN) /* asi/asi.h: ASSERT(this_cpu(asi_cr3_gen) == asi->tlb_gen); */
 #endif
@@ -317,7 +495,7 @@ inline asi_check_entry(asi)
 /* vmm/run.c: static __always_inline void enter_guest(struct vcpu *v, uint64_t now) */
 inline enter_guest(asi)
 {
-	atomic { owes_nothing(); host_cr3[CPU] = asi_cr3[CPU] } /* vmm/run.c: vmcs_write(VMCS_HOST_CR3, cr3); */
+	atomic { owes_nothing(asi); host_cr3[CPU] = asi_cr3[CPU] } /* vmm/run.c: vmcs_write(VMCS_HOST_CR3, cr3); */
 	asi_check_entry(asi); /* vmm/run.c: asi_check_entry(v->asi, cr3); */
 #ifdef TOUCH_IN_CRITICAL_SECTION
 	touch();
@@ -326,13 +504,13 @@ inline enter_guest(asi)
 	asi_relax();
 #endif
 #ifdef CONTROL_TAINT_BEFORE_GUEST
-	taint_control[CPU] = 1;
+	taint(GUEST_DATA | GUEST_CONTROL);
 #endif
 	atomic { /* vmm/run.c: vmx_run(v); */
-		owes_nothing();
+		owes_nothing(asi);
 		NEVER(guest_unrestricted, cr3[CPU] != asi || curr[CPU] != asi || depth[CPU] || irqs[CPU]);
 		in_guest[CPU] = 1;
-		trained[CPU] = MITIGATIONS
+		trained[CPU] = trained[CPU] | OF(asi)
 	}
 progress:
 	atomic {
@@ -341,7 +519,7 @@ progress:
 		left = 0
 	}
 #ifndef RELAX_BEFORE_GUEST
-	atomic { owes_nothing(); asi_relax() } /* vmm/run.c: asi_relax(); */
+	atomic { owes_nothing(asi); asi_relax() } /* vmm/run.c: asi_relax(); */
 #else
 	skip
 #endif
@@ -352,6 +530,16 @@ inline asi_exit()
 {
 	switch_exit(); /* asi/switch.c: switch_exit(ASI_BY_CALL); */
 	left = 1
+}
+
+/* The end of vmm/run.c: void vcpu_turns(struct vcpu *v) */
+inline asi_exit_turns()
+{
+#ifndef NO_EXIT_AFTER_TURNS
+	asi_exit() /* vmm/run.c: asi_exit(); */
+#else
+	skip
+#endif
 }
 
 /* arch/x86/include/arch/insn.h: static inline void irq_window(void) */

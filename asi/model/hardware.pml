@@ -8,6 +8,7 @@
  */
 #define UNRESTRICTED 0 /* in cr3, curr and target: no domain */
 #define A 1	       /* the domain whose memory is unmapped */
+#define IDLE 3	       /* the domain that runs no guest */
 
 #define CPU   (_pid / LEVELS)
 #define LEVEL (_pid % LEVELS)
@@ -20,28 +21,31 @@
 #ifndef PROPERTY
 #define PROPERTY ANY
 #endif
-#define NEVER(name, what)                                            \
-	name = (what) && (PROPERTY == ANY || PROPERTY == IS_##name); \
+#define NEVER(name, what)                                                                      \
+	name = (what) && (PROPERTY == ANY || PROPERTY == IS_nothing || PROPERTY == IS_##name); \
 	assert(!(name))
 #define ANY 0
 #define IS_guest_unrestricted 1
 #define IS_flush_owed 2
 #define IS_branches_owed 3
-#define IS_untainted 4
-#define IS_cr3_without_curr 5
-#define IS_exit_lost 6
-#define IS_endless_fault 7
-#define IS_fault_fatal 8
-#define IS_cr2_lost 9
-#define IS_stale_translation 10
-#define IS_generation_behind 11
-#define IS_deadlock 12
-#define IS_progress 13
+#define IS_unclean_entry 4
+#define IS_base_stack 5
+#define IS_cr3_without_curr 6
+#define IS_exit_lost 7
+#define IS_endless_fault 8
+#define IS_fault_fatal 9
+#define IS_cr2_lost 10
+#define IS_stale_translation 11
+#define IS_generation_behind 12
+#define IS_deadlock 13
+#define IS_progress 14
+#define IS_nothing 15 /* an order that is not needed: all must hold */
 
-hidden byte guest_unrestricted; /* a guest runs, or is to, and not all words and CR3 say its domain */
-hidden byte flush_owed;		/* in the critical section or the guest, and this core's buffers hold secrets */
-hidden byte branches_owed;	/* unrestricted with branches that a guest has trained */
-hidden byte untainted;		/* unrestricted, and no taint says so */
+hidden byte guest_unrestricted;	/* a guest runs, or is to, and not all words and CR3 say its domain */
+hidden byte flush_owed;		/* in the critical section or the guest, and this core holds what is not the domain's */
+hidden byte branches_owed;	/* unrestricted, or in another's guest, with branches that a guest has trained */
+hidden byte unclean_entry;	/* VM entry, and no hook has said that nothing is owed */
+hidden byte base_stack;		/* restricted, back on the base stack */
 hidden byte cr3_without_curr;	/* restricted, and curr is NULL */
 hidden byte exit_lost;		/* a handler that has left faults again */
 hidden byte endless_fault;	/* so does the critical section, whose handlers go back each time */
@@ -50,38 +54,77 @@ hidden byte cr2_lost;		/* a page fault's handler finds another's address */
 hidden byte stale_translation;	/* a CPU reaches a page after its unmapping was complete */
 hidden byte generation_behind;	/* VM entry with a generation that is not the latest: harmless, see docs/asi.md */
 
-mtype = { NMI, IRQ, PF };
+mtype = { NMI, IRQ, PF, MC };
 
 byte running[CPUS];	       /* the innermost level */
 mtype event[CPUS * LEVELS];    /* what each context handles */
 bit saved_irqs[CPUS * LEVELS]; /* RFLAGS.IF in its frame */
 bit irqs[CPUS];
-bit nmi_blocked[CPUS];
+bit nmi_blocked[CPUS], mcip[CPUS]; /* a machine check while mcip is set would be a shutdown */
 bit in_guest[CPUS];
 byte cr3[CPUS];
 byte host_cr3[CPUS]; /* the VMCS's field */
 byte cr2[CPUS];	     /* 1 + the level that has faulted last */
 
-/* Truth about the core, unknown to the code: secrets in its buffers; branches that the guest has trained. */
-bit secrets[CPUS], trained[CPUS];
+/*
+ * Truth about the core, unknown to the code, each a set of bits by space: whose data may be in its buffers;
+ * whose guest has trained its branch predictors. What all may see is nobody's, and is all that IDLE maps.
+ */
+byte held[CPUS], trained[CPUS];
+#define OF(space) (MITIGATIONS && (space) != IDLE -> 1 << (space) : 0)
 
 /*
- * Memory that both CPUs read and write passes a store buffer with an entry for each variable: seen_* is what
- * the other CPU reads. This is weaker than x86, which keeps the order of different stores too; the code
- * relies on that nowhere.
+ * Memory that both CPUs read and write passes a store buffer: seen_* is what the other CPU reads. curr leaves it
+ * at any time: weaker than x86, but the code relies on its order nowhere, where there is no fence.
  */
 byte curr[CPUS], seen_curr[CPUS];
-byte gen_buffered[CPUS]; /* 0: nothing */
-byte seen_gen = 1;
-#define GEN (gen_buffered[CPU] -> gen_buffered[CPU] : seen_gen)
+
+/*
+ * A domain's generation and the record of its last unmapping, where the order counts: the stores of the one CPU
+ * that has the lock become visible one by one, the lock's release last. The range is a page: va and len are
+ * stored, and read, between the same barriers.
+ */
+#define GEN 0
+#define SINCE 1
+#define RANGE 2
+#define RELEASE 3
+byte holder; /* 1 + the CPU that has asi->lock, in the eyes of the other */
+byte stored[4] = 1, seen_stored[4] = 1, queue[4], nr_stores, nr_visible;
+#define READ(word) (holder == CPU + 1 -> stored[word] : seen_stored[word])
+
+#define STORE(word, value)                   \
+	d_step {                             \
+		stored[word] = value;        \
+		queue[nr_stores] = word;     \
+		nr_stores++                  \
+	}
+#define HAS_STORES(c) (holder == (c) + 1 && nr_visible < nr_stores)
+
+/* Within d_step. */
+inline become_visible()
+{
+	seen_stored[queue[nr_visible]] = stored[queue[nr_visible]];
+	nr_visible++;
+	if
+	:: queue[nr_visible - 1] == RELEASE ->
+		holder = 0;
+		nr_stores = 0;
+		nr_visible = 0;
+		queue[0] = 0;
+		queue[1] = 0;
+		queue[2] = 0;
+		queue[3] = 0
+	:: else
+	fi
+}
 
 inline drain(c)
 {
 	seen_curr[c] = curr[c];
-	if
-	:: gen_buffered[c] -> seen_gen = gen_buffered[c]; gen_buffered[c] = 0
-	:: else
-	fi
+	do
+	:: HAS_STORES(c) -> become_visible()
+	:: else -> break
+	od
 }
 
 /* A page of domain A for each CPU to unmap; the domain's entry and each CPU's copy of it in the PCID of A. */
@@ -89,10 +132,21 @@ bit mapped[CPUS] = 1, tlb[CPUS * CPUS];
 bit reused[CPUS]; /* its unmapper was told that no CPU can reach it any more */
 #define TLB(c, page) tlb[(c) * CPUS + (page)]
 
+/* Both of A's PCID, whichever is current. */
 inline flush_tlb()
 {
 	TLB(CPU, 0) = 0;
 	TLB(CPU, CPUS - 1) = 0
+}
+
+/* INVPCID with an address: of A's PCID too, whichever is current. */
+inline drop(page)
+{
+#ifdef DROPPED_FROM_CURRENT_PCID
+	TLB(CPU, page) = TLB(CPU, page) && cr3[CPU] != A && target[CPU] != A
+#else
+	TLB(CPU, page) = 0
+#endif
 }
 
 /* MOV to CR3 serializes, so it drains the store buffer too. */
@@ -105,22 +159,18 @@ inline write_cr3(value, flush)
 		:: else
 		fi;
 		cr3[CPU] = value;
-		if
-		:: value == UNRESTRICTED ->
-			secrets[CPU] = MITIGATIONS; /* from here on the core may load any */
-			NEVER(branches_owed, trained[CPU])
-		:: else
-		fi
+		held[CPU] = held[CPU] | OF(value); /* from here on the core may load any */
+		NEVER(branches_owed, value == UNRESTRICTED && trained[CPU])
 	}
 }
 
-/* Of no lasting use while everything is mapped. */
-inline flush_buffers()
+/* What the space in use maps comes in again at once. */
+inline flush_data()
 {
-	d_step { secrets[CPU] = (cr3[CPU] == UNRESTRICTED) }
+	d_step { held[CPU] = OF(cr3[CPU]) }
 }
 
-inline ibpb()
+inline flush_control()
 {
 	d_step { trained[CPU] = 0 }
 }

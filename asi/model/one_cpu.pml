@@ -1,15 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One CPU, two domains in turn: exits that leave by fault, by call or not at all; interrupts where they are
- * enabled; NMIs everywhere, that leave too. Events nest up to three deep above the vCPU loop: an interrupt,
- * its page fault, an NMI; or an NMI, its page fault, another NMI.
+ * One CPU, two guests' domains in turn and an idle one: exits that leave by fault, by call or not at all; interrupts
+ * where they are enabled; NMIs and machine checks everywhere, that leave too. Events nest up to three deep
+ * above the vCPU loop: an interrupt, its page fault, an NMI; or an NMI, its page fault, another NMI.
  */
 #define CPUS 1
 #ifndef LEVELS
 #define LEVELS 4
 #endif
 #define NMI_BY_FAULT 1
-#define MITIGATIONS 1
+#ifndef MITIGATIONS
+#define MITIGATIONS 0
+#endif
+#ifndef MACHINE_CHECKS
+#define MACHINE_CHECKS 0
+#endif
 #include "hardware.pml"
 #include "code.pml"
 
@@ -25,6 +30,7 @@ inline dispatch()
 	if
 	:: event[_pid] == PF -> fault_fixup()
 	:: event[_pid] == NMI -> nmi()
+	:: event[_pid] == MC -> machine_check()
 	:: event[_pid] == IRQ ->
 		if
 		:: skip
@@ -47,20 +53,34 @@ inline serve_exit()
 	if
 	:: skip
 	:: true -> asi_exit(); touch()
-	:: true -> asi_exit(); v = 3 - v /* vmm/schedule.c: asi_exit(); */
+	/* Another's turn. */
+	:: true ->
+		asi_exit_turns();
+		atomic { NEVER(base_stack, cr3[CPU] != UNRESTRICTED); v = 3 - v }
+#if MITIGATIONS
+	/* What the functions allow, although nobody does it yet. */
+	:: true -> v = 3 - v
+	:: true -> asi_enter(IDLE); asi_relax()
+#endif
 	fi
 }
 
 active [CPUS * LEVELS] proctype context() provided (running[CPU] == LEVEL)
 {
-	byte v = 1, gen, saved_cr2;
-	bit left;
+	byte v = 1, gen, seen, range, saved_cr2, taints, flushes;
+	bit left, keep;
 
 	if
 	:: LEVEL == 0 ->
-		secrets[CPU] = 1;
+		d_step {
+			held[CPU] = OF(UNRESTRICTED);
+			asi_taints[CPU] = SENSITIVE; /* asi/mitigate.c: taint(BIT(TAINT_SENSITIVE_DATA)); */
+			stored[GEN] = 1;
+			seen_stored[GEN] = 1
+		};
 		do
-		:: true -> asi_enter(v); /* vmm/run.c: restricted = asi_enter(v->asi); */
+		:: true ->
+			asi_enter(v); /* vmm/run.c: restricted = asi_enter(v->asi); */
 			enter_guest(v);
 			serve_exit() /* vmm/run.c: if (!serve_exit(v)) */
 		od
@@ -81,18 +101,20 @@ end:	do
 		deliver(0, running[0] + 1, NMI)
 	   }
 	:: atomic {
+		MACHINE_CHECKS && !mcip[0] && !in_guest[0] && running[0] + 1 < LEVELS ->
+		EVENT;
+		mcip[0] = 1;
+		deliver(0, running[0] + 1, MC)
+	   }
+	:: atomic {
 		irqs[0] && running[0] + 1 < LEVELS ->
 		EVENT;
 		deliver(0, running[0] + 1, IRQ)
 	   }
-	/* In every state: what the words promise. */
+	/* In every state: what curr promises. */
 	:: atomic {
 		cr3[0] && !curr[0] ->
 		NEVER(cr3_without_curr, true)
-	   }
-	:: atomic {
-		!cr3[0] && !taint_data[0] ->
-		NEVER(untainted, true)
 	   }
 	od
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Two CPUs of one domain. Each enters and exits for ever and, once, unmaps a page of its own; an
- * unmapper interrupts the other CPU where that may hold the translation. NMIs leave by call.
+ * Two CPUs of one domain. Each enters and exits for ever and, once, unmaps a page of its own, in the domain or out of
+ * it; an unmapper interrupts the other CPU where that may hold the translation. NMIs leave by call; they come on CPU 0
+ * only, since both CPUs do the same.
  */
 #define CPUS 2
 #ifndef LEVELS
@@ -20,7 +21,7 @@ byte nmis = NMIS;
 inline dispatch()
 {
 	if
-	:: event[_pid] == NMI -> nmi()
+	:: event[_pid] == NMI -> switch_exit()
 	:: event[_pid] == IRQ -> flush_ipi()
 	fi
 }
@@ -30,19 +31,27 @@ inline serve_exit()
 	if
 	:: true -> irq_window()
 	:: true -> asi_exit()
+	:: skip
+	fi;
+	if
 	:: mapped[CPU] -> unmap_and_flush()
+	:: skip
 	fi
 }
 
 active [CPUS * LEVELS] proctype context() provided (running[CPU] == LEVEL)
 {
-	byte gen, other, saved_cr2;
-	bit left;
+#ifdef SINCE_NOT_RECHECKED
+	byte since;
+#endif
+	byte gen, seen, range, other;
+	bit left, keep;
 
 	if
 	:: LEVEL == 0 ->
 		do
-		:: true -> asi_enter(A);
+		:: true ->
+			asi_enter(A);
 			enter_guest(A);
 			serve_exit()
 		od
@@ -59,7 +68,7 @@ inline happen(c)
 	if
 	/* Its buffered stores become visible. */
 	:: atomic { seen_curr[c] != curr[c] -> seen_curr[c] = curr[c] }
-	:: atomic { gen_buffered[c] -> seen_gen = gen_buffered[c]; gen_buffered[c] = 0 }
+	:: d_step { HAS_STORES(c) -> become_visible() }
 	/* It loads a translation, if only by speculation; host_cr3 keeps the space loaded while a guest runs. */
 	:: atomic { cr3[c] == A && mapped[0] && !TLB(c, 0) -> TLB(c, 0) = 1 }
 	:: atomic { cr3[c] == A && mapped[1] && !TLB(c, 1) -> TLB(c, 1) = 1 }
@@ -69,7 +78,7 @@ inline happen(c)
 		deliver(c, running[c] + 1, IRQ)
 	   }
 	:: atomic {
-		nmis && !nmi_blocked[c] && !in_guest[c] && running[c] + 1 < LEVELS ->
+		c == 0 && nmis && !nmi_blocked[c] && !in_guest[c] && running[c] + 1 < LEVELS ->
 		nmis--;
 		nmi_blocked[c] = 1;
 		deliver(c, running[c] + 1, NMI)
