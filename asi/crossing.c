@@ -13,16 +13,22 @@ static uint64_t lost;
 static struct asi_trace trace[TRACE];
 static uint64_t nr_traced;
 
-static unsigned int nr_rows(void)
+unsigned int crossing_rows(void)
 {
 	return MIN(READ_ONCE(nr_reserved), ROWS);
+}
+
+void crossing_forget(unsigned int nr)
+{
+	if (nr < crossing_rows())
+		WRITE_ONCE(nr_reserved, nr);
 }
 
 /* One instruction may meet several kinds of memory, by the region: each gets a row. */
 static struct asi_crossing *row_of(enum asi_cause cause, uint64_t rip, uint64_t caller,
 				   uint64_t address)
 {
-	const struct asi_crossing *end = &rows[nr_rows()];
+	const struct asi_crossing *end = &rows[crossing_rows()];
 
 	for (struct asi_crossing *row = rows; row < end; row++)
 		if (row->rip == rip && row->caller == caller && row->cause == cause &&
@@ -65,7 +71,7 @@ void crossing_note(enum asi_cause cause, const struct asi *asi, uint64_t rip, ui
 
 static void sort_rows(void)
 {
-	for (unsigned int i = 1; i < nr_rows(); i++) {
+	for (unsigned int i = 1; i < crossing_rows(); i++) {
 		struct asi_crossing row = rows[i];
 		unsigned int at = i;
 
@@ -79,7 +85,7 @@ bool asi_crossing_get(unsigned int i, struct asi_crossing *out)
 {
 	if (i == 0)
 		sort_rows();
-	if (i >= nr_rows())
+	if (i >= crossing_rows())
 		return false;
 	*out = rows[i];
 	return true;

@@ -34,6 +34,13 @@ struct asi_trace {
 void crossing_note(enum asi_cause cause, const struct asi *asi, uint64_t rip, uint64_t caller,
 		   uint64_t address, uint64_t error);
 
+/*
+ * How many rows there are; forgets all behind the first @nr. For NMI torture, which would fill the table
+ * with places of its own: each crossing looks through all of it.
+ */
+unsigned int crossing_rows(void);
+void crossing_forget(unsigned int nr);
+
 /* The @i-th row, the most frequent first; false behind the last. Sorts when @i is 0. */
 bool asi_crossing_get(unsigned int i, struct asi_crossing *out);
 /* Crossings that found the table full, and are in no row. */

@@ -11,6 +11,7 @@
 #include "arch/percpu.h"
 #include "arch/regs.h"
 #include "arch/tsc.h"
+#include "asi/crossing.h"
 #include "boot/torture_internal.h"
 #include "boot/torture_vectors.h"
 #include "lib/log.h"
@@ -282,6 +283,7 @@ static void run(struct torture *t, uint64_t at)
 	t->boundaries = at == TORTURE_NEVER ? 0 : at; /* where torture_step() is first called */
 	t->rip = t->handled = 0;
 	t->wrong = NULL;
+	crossing_forget(t->rows);
 	prepare(t);
 	this_cpu(torture_countdown) = t->boundaries + 1;
 	t->through = false;
@@ -380,6 +382,8 @@ static uint64_t run_scenario(struct torture *t, const struct torture_scenario *s
 	t->scenario = s;
 	t->act = ACT_NOTHING;
 	t->nmi_blocked_from = t->nmi_blocked_to = 0;
+	run(t, TORTURE_NEVER); /* its crossings get their rows, which takes long */
+	t->rows = crossing_rows();
 	run(t, TORTURE_NEVER);
 	t->clean = t->outcome;
 	boundaries = t->boundaries;
@@ -404,13 +408,16 @@ static void redirect(bool on)
 void torture_all(struct torture *t)
 {
 	uint64_t flags = irq_save(), failures = 0;
+	unsigned int rows = crossing_rows();
 
 	this_cpu(torture_now) = t;
 	redirect(true);
 	for (const struct torture_scenario *s = torture_scenarios; s->name; s++) {
+		t->rows = rows;
 		failures += run_scenario(t, s);
 	}
 	redirect(false);
+	crossing_forget(rows);
 	this_cpu(torture_now) = NULL;
 	write_dr6(DR6_FIXED);
 	irq_restore(flags);

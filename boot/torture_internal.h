@@ -84,7 +84,8 @@ struct torture {
 		uint64_t result;
 		uint64_t cr3_writes;
 		struct asi *curr;
-	} outcome, clean; /* of this run, and of one without injection */
+	} outcome, clean;  /* of this run, and of one without injection */
+	unsigned int rows; /* of crossings that runs begin with */
 	/* Boundaries between which the scenario's own NMI keeps others out. */
 	uint64_t nmi_blocked_from, nmi_blocked_to;
 

@@ -56,15 +56,6 @@ FAULTS = [
 	decl %gs:trap_depth
 	jnz 1f""", """\
 	decl %gs:trap_depth""")),
-    ("increment-late", r"no progress", (ENTRY, """\
-	incl %gs:trap_depth
-	pushq %rax""", """\
-	pushq %rax"""), (ENTRY, """\
-	call trap_dispatch
-""", """\
-	call trap_dispatch
-	incl %gs:trap_depth
-""")),
     ("outermost-return-stays", r"enter: .*not in the target's space|torture: enter", (SWITCH, """\
 	if (target && this_cpu(asi_curr) != target) {
 		this_cpu(asi_stats).reenters++;""", """\
@@ -79,10 +70,8 @@ FAULTS = [
 		return switch_enabled() && !stuck &&""", """\
 		return false && !stuck &&""")),
     ("flush-forgotten", r"a flush was forgotten", (SWITCH, """\
-	bool keep = tlb_has_pcid() && (seen == gen || one_behind(asi, seen));""", """\
-	bool keep = tlb_has_pcid();"""), (SWITCH, """\
-	if (keep && seen != gen && !flush_range(asi, seen, gen)) {""", """\
-	if (false && seen != gen) {""")),
+	bool keep = tlb_has_pcid() && (seen == gen || flush_range(asi, slot, seen, gen));""", """\
+	bool keep = tlb_has_pcid() && (gen || flush_range(asi, slot, seen, gen));""")),
     ("generation-not-recorded", r"a flush is owed|flush", (SWITCH, """\
 	this_cpu(asi_cr3_gen) = gen;
 }""", """\
