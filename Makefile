@@ -74,7 +74,7 @@ check: $(IMAGE) ## layers, headers, sizes, format, image
 	$Qscripts/test --only '^check'
 
 attack: all ## two guests that cause ten million exits at random, with audits (N=exits SEED=n)
-	$Qscripts/run --timeout 7200 --cmdline "audit=100" \
+	$Qscripts/run --timeout 7200 --cmdline "audit=5000" \
 		--guest build/guests/attacker.elf,name=strict,mem=16,asi=strict:"n=$$(($N / 2)) seed=$(SEED) audit=500000" \
 		--guest build/guests/attacker.elf,name=windows,mem=16,domain=vcpu,guest-map=none:"n=$$(($N / 2)) seed=$$(($(SEED) + 1)) audit=500000"
 N := 10000000
