@@ -12,7 +12,7 @@ DEBUG ?= 0
 # Layers, left to right: each may include itself and what stands above it.
 SRCS := \
 	lib/string.c lib/fmt.c lib/parse.c lib/json.c lib/log.c lib/symbol.c lib/panic.c \
-	arch/x86/cpu.c arch/x86/cpusame.c arch/x86/topology.c arch/x86/random.c arch/x86/stack.c arch/x86/percpu.c arch/x86/gdt.c arch/x86/idt.c arch/x86/mcheck.c arch/x86/trap.c arch/x86/tlb.c \
+	arch/x86/cpu.c arch/x86/cpusame.c arch/x86/topology.c arch/x86/cpus.c arch/x86/random.c arch/x86/stack.c arch/x86/percpu.c arch/x86/gdt.c arch/x86/idt.c arch/x86/mcheck.c arch/x86/trap.c arch/x86/tlb.c \
 	arch/x86/apic.c arch/x86/tsc.c arch/x86/tscsync.c arch/x86/fpu.c arch/x86/mitigation.c arch/x86/vmxctls.c arch/x86/vmx.c \
 	mm/memmap.c mm/ptable.c mm/hostmap.c mm/metadata.c \
 	mm/buddy.c mm/pageblock.c mm/pagecache.c mm/quarantine.c mm/pagealloc.c \

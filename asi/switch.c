@@ -10,6 +10,7 @@
  * An NMI between any two statements may enter or exit itself. With the orders below its act is
  * at worst redundant: whoever was interrupted repeats the CR3 write and the hook.
  */
+#include "arch/cpus.h"
 #include "arch/insn.h"
 #include "arch/percpu.h"
 #include "arch/regs.h"
@@ -302,6 +303,11 @@ void tlb_flush_generation(void)
 	if (asi_flush_ended < gen)
 		WRITE_ONCE(asi_flush_ended, gen);
 	irq_restore(flags);
+}
+
+/* Nobody waits for another CPU yet. */
+void cpu_serve(void)
+{
 }
 
 bool tlb_can_wait(void)

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include "arch/apic.h"
 #include "arch/cpu.h"
+#include "arch/cpus.h"
 #include "arch/cpusame.h"
 #include "arch/desc.h"
 #include "arch/insn.h"
@@ -16,7 +17,10 @@
 #include "arch/trap.h"
 #include "asi/asi.h"
 #include "asi/mitigate.h"
+#include "boot/selftest_internal.h"
+#include "lib/bitops.h"
 #include "lib/string.h"
+#include "vmm/schedule.h"
 #include "vmm/vm.h"
 
 /* start.S and ap.S: at their physical addresses. */
@@ -60,22 +64,73 @@ static __noreturn void refuse(const char *why, const char *what)
 	cpu_halt_forever();
 }
 
+/* What all CPUs do; @asked is its number, and @busy the parked CPUs that have not ended it. */
+static struct {
+	enum ap_work what;
+	uint32_t asked, busy;
+	uint64_t cpus;
+} work;
+
+/* Direct calls: predictors that a guest has trained are not asked. */
+static void do_work(void)
+{
+	switch (work.what) {
+	case AP_SELFTEST:
+		selftest_cpus_work();
+		break;
+	case AP_GUESTS:
+		sched_run();
+		break;
+	}
+}
+
+void ap_do_everywhere(enum ap_work what, uint64_t cpus)
+{
+	uint64_t others = cpus & ~BIT(this_cpu(cpu_number));
+
+	work.what = what;
+	work.cpus = others;
+	work.busy = bits_count(others);
+	__atomic_store_n(&work.asked, work.asked + 1, __ATOMIC_RELEASE);
+	for_each_cpu (cpu, others)
+		cpu_kick(cpu);
+	do_work();
+	while (__atomic_load_n(&work.busy, __ATOMIC_ACQUIRE))
+		cpu_pause();
+}
+
+/* Whether there is work for this CPU that it has not done: the last was number *@done. */
+static bool take_work(uint32_t *done)
+{
+	uint32_t asked = __atomic_load_n(&work.asked, __ATOMIC_ACQUIRE);
+
+	if (asked == *done)
+		return false;
+	*done = asked;
+	return work.cpus & BIT(this_cpu(cpu_number));
+}
+
 /*
- * Unrestricted, interrupts off: NMIs and machine checks wake it, interrupts stay pending. What they touch (text, static
- * data, this CPU's areas, which no one frees) is all that it may have cached of translations. Nobody waits for
- * its flushes; therefore whoever takes it from here flushes everything before anything else, as this loop
- * does. Not in init text, which goes away meanwhile.
+ * Unrestricted. What interrupts touch here (text, static data, this CPU's areas, which no one frees) is all that it may
+ * have cached of translations. Nobody waits for its flushes; therefore cpus_join() flushes everything before
+ * anything else, and so does this loop. Not in init text, which goes away meanwhile.
  */
 static __noreturn __noinline void park(void)
 {
-	uint32_t cpu = this_cpu(cpu_number);
+	uint32_t cpu = this_cpu(cpu_number), done = 0;
 
 	tlb_flush_all();
 	say(AP_PARKED);
 	for (;;) {
 		WRITE_ONCE(halts[cpu], halts[cpu] + 1);
-		cpu_hlt();
+		cpu_wait();
 		tlb_flush_all();
+		if (!take_work(&done))
+			continue;
+		cpus_join();
+		do_work();
+		cpus_leave();
+		__atomic_fetch_sub(&work.busy, 1, __ATOMIC_RELEASE);
 	}
 }
 

@@ -50,6 +50,17 @@ void ap_trampoline_install(hpa_t page);
 /* Takes them away again, with those tables, which map all below 4 GiB writable and executable. */
 void ap_trampoline_remove(hpa_t page);
 
-/* Times that a parked CPU has halted: one more than it was woken by NMIs and machine checks. */
+/* Times that a parked CPU has halted: one more than it was woken by interrupts, NMIs and machine checks. */
 uint64_t ap_halts(uint32_t cpu);
+
+enum ap_work {
+	AP_SELFTEST, /* selftest_cpus_work() */
+	AP_GUESTS,   /* sched_run() */
+};
+
+/*
+ * Does @what on this CPU, the boot processor, and on those of @cpus, parked until then and afterwards: on their base
+ * stacks, unrestricted, interrupts off. Returns when all have. Interrupts off, one call at a time.
+ */
+void ap_do_everywhere(enum ap_work what, uint64_t cpus);
 #endif

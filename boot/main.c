@@ -2,6 +2,7 @@
 /* hv_main(): the order of initialisation, a line a step, and how the machine ends. */
 #include "arch/apic.h"
 #include "arch/cpu.h"
+#include "arch/cpus.h"
 #include "arch/cpusame.h"
 #include "arch/desc.h"
 #include "arch/insn.h"
@@ -165,7 +166,7 @@ static void __init report_boot(const char *vmx_missing)
 		 "\"vmx_missing\":\"%s\",\"debug\":%s,\"mitigate\":\"%s\",\"l1d\":\"%s\","
 		 "\"verw\":\"%s\",\"ibpb\":\"%s\",\"rsb\":\"%s\",\"spec_ctrl\":%lu,"
 		 "\"cpuid_7_edx\":\"0x%x\",\"arch_capabilities\":\"0x%lx\"}",
-		 VESTIBULE_VERSION, loader, memmap_ram_bytes(), smp_nr_cpus(), tsc_khz(),
+		 VESTIBULE_VERSION, loader, memmap_ram_bytes(), cpus_nr(), tsc_khz(),
 		 tsc_source(), options.asi ? "true" : "false", tlb_has_pcid() ? "true" : "false",
 		 vmx_missing ? "false" : "true", missing, DEBUG ? "true" : "false", m.mode, m.l1d,
 		 m.verw, m.ibpb, m.rsb, m.spec_ctrl, m.cpu.cpuid_7_edx, m.cpu.arch_capabilities);

@@ -25,5 +25,6 @@ bool test_stacks(const struct asi *asi, const struct stack *base);
  */
 bool selftest_audit(struct mem_owner *owner, struct asi *domain);
 bool selftest_secrets(struct mem_owner *owner, struct asi *domain);
-/* NMIs and interrupts to the parked CPUs. */
+/* NMIs, interrupts and work for the parked CPUs; and that work. */
 bool selftest_cpus(void);
+void selftest_cpus_work(void);

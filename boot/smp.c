@@ -2,6 +2,7 @@
 /* The boot processor's side: SDM, "MP Initialization Protocol Algorithm for MP Systems". */
 #include "boot/smp.h"
 #include "arch/apic.h"
+#include "arch/cpus.h"
 #include "arch/insn.h"
 #include "arch/percpu_area.h"
 #include "arch/regs.h"
@@ -18,19 +19,8 @@
 #define PATIENCE_US  1000000 /* for one to come up, by far */
 #define TSC_APART_US 1
 
-static uint32_t apic_ids[CPUS_MAX];
-static uint32_t nr_cpus = 1, nr_areas = 1;
+static uint32_t nr_areas = 1;
 static char reason[128];
-
-uint32_t smp_nr_cpus(void)
-{
-	return nr_cpus;
-}
-
-uint32_t smp_apic_id(uint32_t cpu)
-{
-	return apic_ids[cpu];
-}
 
 void __init smp_prepare(const struct acpi_info *acpi)
 {
@@ -113,10 +103,10 @@ static const char *__init start(uint32_t id, hpa_t trampoline, bool vmx)
 	if (vmx && !region)
 		return "no memory for VMX";
 	ap_start = (struct ap_start){ .cr3 = hostmap_cr3(),
-				      .stack = percpu_base_stack_top(nr_cpus),
+				      .stack = percpu_base_stack_top(cpus_nr()),
 				      .pat = rdmsr(MSR_PAT),
 				      .vmx_region = region,
-				      .cpu = nr_cpus };
+				      .cpu = cpus_nr() };
 	why = bring_up(id, trampoline);
 	if (!why)
 		return NULL;
@@ -128,10 +118,10 @@ static const char *__init start(uint32_t id, hpa_t trampoline, bool vmx)
 	return why;
 }
 
-static void __init report(const struct topology *t)
+static void __init add(uint32_t id, const struct topology *t)
 {
 	log_info("@cpu {\"cpu\":%u,\"apic_id\":%u,\"package\":%u,\"core\":%u,\"thread\":%u}",
-		 nr_cpus - 1, apic_ids[nr_cpus - 1], t->package, t->core, t->thread);
+		 cpus_add(id, t), id, t->package, t->core, t->thread);
 }
 
 static void __init start_listed(uint32_t id, hpa_t trampoline, bool vmx)
@@ -143,8 +133,7 @@ static void __init start_listed(uint32_t id, hpa_t trampoline, bool vmx)
 		log_error("the CPU with APIC id %u is not used: %s", id, why);
 		return;
 	}
-	apic_ids[nr_cpus++] = id;
-	report(&ap_start.topology);
+	add(id, &ap_start.topology);
 }
 
 void __init smp_start(const struct acpi_info *acpi, hpa_t trampoline, bool vmx)
@@ -152,8 +141,7 @@ void __init smp_start(const struct acpi_info *acpi, hpa_t trampoline, bool vmx)
 	struct topology own;
 
 	topology_read(&own);
-	apic_ids[0] = apic_id();
-	report(&own);
+	add(apic_id(), &own);
 	if (trampoline.v == HPA_NONE.v) {
 		if (nr_areas > 1)
 			log_error("no RAM below 1 MiB to start other CPUs from");
@@ -161,8 +149,8 @@ void __init smp_start(const struct acpi_info *acpi, hpa_t trampoline, bool vmx)
 	}
 	ap_trampoline_install(trampoline);
 	/* Where the MADT does not list this CPU, one less than it lists. */
-	for (uint32_t i = 0; i < acpi->nr_cpus && nr_cpus < nr_areas; i++)
-		if (acpi->apic_id[i] != apic_ids[0])
+	for (uint32_t i = 0; i < acpi->nr_cpus && cpus_nr() < nr_areas; i++)
+		if (acpi->apic_id[i] != cpu_apic_id(0))
 			start_listed(acpi->apic_id[i], trampoline, vmx);
 	ap_trampoline_remove(trampoline);
 }

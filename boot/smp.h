@@ -19,7 +19,3 @@ void smp_prepare(const struct acpi_info *acpi);
  * boot, behind everything that is initialised for all CPUs, before init memory is freed.
  */
 void smp_start(const struct acpi_info *acpi, hpa_t trampoline, bool vmx);
-
-/* CPUs in use, the boot processor with number 0 and the parked ones; their APIC ids. */
-uint32_t smp_nr_cpus(void);
-uint32_t smp_apic_id(uint32_t cpu);

@@ -34,6 +34,15 @@ static inline unsigned int bit_lowest(uint64_t v)
 	return (unsigned int)__builtin_ctzll(v);
 }
 
+static inline uint32_t bits_count(uint64_t v)
+{
+	uint32_t n = 0;
+
+	for (; v; v &= v - 1)
+		n++;
+	return n;
+}
+
 static inline uint64_t rotate_right(uint64_t v, unsigned int n)
 {
 	return v >> n | v << (-n & 63);

@@ -3,6 +3,7 @@
 #include "mm/hostmap.h"
 #include "arch/cpu.h"
 #include "arch/insn.h"
+#include "arch/percpu.h"
 #include "arch/percpu_area.h"
 #include "arch/tlb.h"
 #include "lib/assert.h"
@@ -16,7 +17,7 @@
 #include "mm/vmalloc.h"
 
 extern const char __text_start[], __text_end[], __rodata_start[], __rodata_end[];
-extern const char __nonsensitive_start[], __nonsensitive_end[], __percpu_start[], __percpu_end[];
+extern const char __nonsensitive_start[], __nonsensitive_end[], __percpu_end[];
 extern const char __data_start[], __data_end[], __init_text_start[], __init_text_end[];
 extern const char __init_data_start[], __init_data_end[], __symbols_start[], __symbols_end[];
 

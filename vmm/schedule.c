@@ -4,6 +4,7 @@
  * turn begins and ends in the unrestricted space. A VM that is the last one left does not come
  * back here between its turns: halts and ends of turns cost no crossing then.
  */
+#include "arch/cpus.h"
 #include "arch/insn.h"
 #include "arch/tsc.h"
 #include "asi/asi.h"
@@ -12,10 +13,19 @@
 #include "vmm/audit.h"
 #include "vmm/idle.h"
 #include "vmm/report.h"
+#include "vmm/schedule.h"
 #include "vmm/vcpu.h"
 #include "vmm/vm.h"
 
 #define SLICE_MS 10
+
+void cpu_kicked(void)
+{
+}
+
+void sched_run(void)
+{
+}
 
 bool vcpu_ready(struct vcpu *v)
 {

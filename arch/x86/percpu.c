@@ -6,7 +6,7 @@
 #include "arch/regs.h"
 #include "lib/string.h"
 
-extern char __percpu_start[], __percpu_end[];
+extern char __percpu_end[];
 extern char __percpu_sensitive_start[], __percpu_sensitive_end[];
 
 __percpu uint64_t percpu_offset, percpu_sensitive_offset;

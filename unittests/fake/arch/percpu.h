@@ -11,6 +11,15 @@
 #define this_cpu_ptr(var)	(&(var))
 #define this_cpu_sensitive(var) (&(var))
 
+/*
+ * A thread-local variable lies equally far from the thread pointer in every thread. A test with several CPUs
+ * notes there what __builtin_thread_pointer() is on each.
+ */
+extern char *fake_thread_pointer[];
+#define percpu_of(cpu, var)                                                        \
+	((__typeof__(var) *)((char *)&(var) - (char *)__builtin_thread_pointer() + \
+			     fake_thread_pointer[cpu]))
+
 extern _Thread_local uint32_t cpu_number;
 
 /* As the real one: where the template of a per-CPU variable stands. A test's own. */

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The local APIC: on, so that NMIs and self-interrupts work; every local source masked. The
- * 8259s are masked too. No device interrupts us: guests are bounded by the VMX timer.
+ * The local APIC: on, so that CPUs can interrupt each other; every local source masked but the timer, which wakes
+ * a CPU that waits. The 8259s are masked too. No device interrupts us: guests are bounded by the VMX timer.
  */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
 
+#define APIC_VECTOR_KICK     0xf0 /* arch/cpus.h */
+#define APIC_VECTOR_TIMER    0xf1
 #define APIC_VECTOR_SPURIOUS 0xff
 
 /*
@@ -26,6 +28,12 @@ void apic_send_nmi(uint32_t id);
 /* INIT; and the start-up IPI, by which a CPU that waits behind INIT starts in real mode at @page << 12. */
 void apic_send_init(uint32_t id);
 void apic_send_startup(uint32_t id, uint8_t page);
+
+/*
+ * Interrupts this CPU when the TSC reaches @tsc, at once if it has; 0: not any more. Nothing is done by
+ * that interrupt but to end HLT. False if the CPU has no such timer.
+ */
+bool apic_timer_set(uint64_t tsc);
 
 /* Called for vectors 32 to 255: ends the interrupt. Counted; always true, since a stray one is harmless. */
 bool apic_interrupt(uint8_t vector);

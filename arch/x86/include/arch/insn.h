@@ -244,6 +244,11 @@ static inline void cpu_hlt(void)
 {
 	__asm__ volatile("hlt" ::: "memory");
 }
+/* Waits, with interrupts on, for the next one; one that is pending comes at once. Off again behind it. */
+static inline void cpu_wait(void)
+{
+	__asm__ volatile("sti; hlt; cli" ::: "memory");
+}
 static inline __noreturn void cpu_halt_forever(void)
 {
 	for (;;)

@@ -12,6 +12,7 @@
  */
 #pragma once
 #include <stdint.h>
+#include "arch/layout.h"
 #include "lib/compiler.h"
 
 #define __percpu	   __section(".percpu")
@@ -27,6 +28,12 @@ extern uint64_t percpu_offset, percpu_sensitive_offset;
 #define this_cpu_ptr(var) ((__typeof__(var) *)((uintptr_t) & (var) + this_cpu(percpu_offset)))
 #define this_cpu_sensitive(var) \
 	((__typeof__(var) *)((uintptr_t) & (var) + this_cpu(percpu_sensitive_offset)))
+
+/* The address of the copy of a nonsensitive variable that @cpu has; good in every space. */
+#define percpu_of(cpu, var)                                                                  \
+	((__typeof__(var) *)((uintptr_t) & (var) - (uintptr_t)__percpu_start + PERCPU_BASE + \
+						   (cpu)*PERCPU_STRIDE))
+extern char __percpu_start[];
 
 /* Where the template of the per-CPU variable at @va stands in the image; 0 if @va is no such. */
 uint64_t percpu_template(uint64_t va);
