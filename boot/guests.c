@@ -1,23 +1,43 @@
 /* SPDX-License-Identifier: MIT */
 /* Boot modules become VMs here; the exit path knows nothing of modules. */
 #include "boot/guests.h"
+#include "arch/cpus.h"
 #include "arch/insn.h"
 #include "asi/secrets.h"
+#include "boot/ap.h"
+#include "lib/errno.h"
 #include "lib/log.h"
 #include "lib/parse.h"
 #include "mm/addr.h"
+#include "vmm/abi.h"
 #include "vmm/audit.h"
+#include "vmm/control.h"
 #include "vmm/report.h"
+#include "vmm/schedule.h"
 #include "vmm/secrets.h"
+#include "vmm/turnlog.h"
 #include "vmm/vm.h"
 
 #define INITRD_KEY "initrd-of"
 
 extern char boot_stack_bottom[]; /* start.S */
 
-static struct vm *vms[BOOTINFO_MODULES_MAX];
-static unsigned int nr_vms, nr_refused;
+/* What a guest is made of, as often as it is made; and the VM that was made last. */
+struct guest {
+	struct vm_options options;
+	const void *image;
+	size_t len;
+	struct vm_module modules[BOOTINFO_MODULES_MAX];
+	unsigned int nr_modules;
+	struct vm *vm; /* NULL: destroyed, or refused */
+};
+
+static struct guest guests[BOOTINFO_MODULES_MAX];
+static unsigned int nr_guests;
+static unsigned int nr_refused; /* modules that are no guest, or could not be made one */
+static unsigned int nr_made, nr_passed, nr_ended;
 static bool none_given;
+static uint32_t control_busy; /* atomic */
 
 static bool is_initrd(const struct boot_module *m)
 {
@@ -39,32 +59,135 @@ static unsigned int collect_modules(const struct boot_info *info, uint32_t first
 	return n;
 }
 
+static int make(struct guest *g)
+{
+	int err = vm_create(&g->options, g->image, g->len, g->modules, g->nr_modules, &g->vm);
+
+	if (!err)
+		nr_made++;
+	return err;
+}
+
+/* The verdict counts when the VM goes. */
+static void unmake(struct guest *g)
+{
+	nr_passed += g->vm->verdict == VERDICT_PASS;
+	nr_ended += g->vm->verdict == VERDICT_ENDED;
+	vm_destroy(g->vm);
+	g->vm = NULL;
+}
+
 static void create_one(const struct boot_info *info, uint32_t i, enum vm_asi asi)
 {
-	static struct vm_module modules[BOOTINFO_MODULES_MAX];
 	const struct boot_module *m = &info->modules[i];
-	struct vm_options options;
+	struct guest *g = &guests[nr_guests++];
 	char why[128];
 
-	if (vm_options_parse(m->cmdline, &options, why, sizeof(why))) {
+	if (vm_options_parse(m->cmdline, &g->options, why, sizeof(why))) {
 		log_error("module %u: %s", i + 1, why);
+		nr_guests--;
 		nr_refused++;
 		return;
 	}
-	if (options.asi == VM_ASI_DEFAULT)
-		options.asi = asi;
-	if (vm_create(&options, hpa_to_direct(HPA(m->start)), m->len, modules,
-		      collect_modules(info, i, modules), &vms[nr_vms]))
+	if (g->options.asi == VM_ASI_DEFAULT)
+		g->options.asi = asi;
+	g->image = hpa_to_direct(HPA(m->start));
+	g->len = m->len;
+	g->nr_modules = collect_modules(info, i, g->modules);
+	if (make(g))
 		nr_refused++;
-	else
-		nr_vms++;
+}
+
+static int64_t state_of(const struct guest *g)
+{
+	if (!g->vm)
+		return HC_VM_NONE;
+	return sched_has_ended(g->vm) ? HC_VM_ENDED : HC_VM_RUNS;
+}
+
+static int64_t stop(struct guest *g)
+{
+	if (!g->vm)
+		return HC_EINVAL;
+	vm_stop(g->vm, VERDICT_ENDED, NULL, 0);
+	return 0;
+}
+
+static int64_t destroy(struct guest *g)
+{
+	if (!g->vm)
+		return HC_EINVAL;
+	if (!sched_has_ended(g->vm))
+		return HC_EBUSY;
+	unmake(g);
+	return 0;
+}
+
+static int64_t create(struct guest *g)
+{
+	int err;
+
+	if (g->vm)
+		return HC_EBUSY;
+	err = make(g);
+	if (err)
+		return err;
+	err = sched_start(g->vm);
+	if (err) {
+		nr_made--;
+		vm_destroy(g->vm);
+		g->vm = NULL;
+	}
+	return err;
+}
+
+static int64_t control(const struct control_request *r)
+{
+	struct guest *g = r->vm < nr_guests ? &guests[r->vm] : NULL;
+
+	if (!g)
+		return HC_EINVAL;
+	switch (r->number) {
+	case HC_VM_STATE:
+		return state_of(g);
+	case HC_VM_STOP:
+		return stop(g);
+	case HC_VM_DESTROY:
+		return destroy(g);
+	default:
+		return create(g);
+	}
+}
+
+int64_t control_vm(const struct control_request *r)
+{
+	int64_t result;
+
+	/* Nobody waits here: making a VM waits for other CPUs' flushes itself. */
+	if (__atomic_exchange_n(&control_busy, 1, __ATOMIC_ACQUIRE))
+		return -EAGAIN;
+	result = control(r);
+	__atomic_store_n(&control_busy, 0, __ATOMIC_RELEASE);
+	return result;
+}
+
+static void report_surfaces(void)
+{
+	struct vm *vms[BOOTINFO_MODULES_MAX];
+	unsigned int nr = 0;
+
+	for (unsigned int i = 0; i < nr_guests; i++)
+		if (guests[i].vm)
+			vms[nr++] = guests[i].vm;
+	report_hidden(vms, nr);
 }
 
 static void report_memory(void)
 {
 	report_mem();
-	for (unsigned int i = 0; i < nr_vms; i++)
-		report_mem_vm(vms[i]);
+	for (unsigned int i = 0; i < nr_guests; i++)
+		if (guests[i].vm)
+			report_mem_vm(guests[i].vm);
 }
 
 void guests_create(const struct boot_info *info, const char *vmx_missing, enum vm_asi asi)
@@ -105,8 +228,9 @@ static bool plant_secrets(void)
 		err = secrets_plant_class(SENSITIVE, NULL);
 	if (!err)
 		err = secrets_plant_class(GLOBAL, NULL);
-	for (unsigned int i = 0; !err && i < nr_vms; i++)
-		err = vm_plant_secrets(vms[i]);
+	for (unsigned int i = 0; !err && i < nr_guests; i++)
+		if (guests[i].vm)
+			err = vm_plant_secrets(guests[i].vm);
 	if (err) {
 		log_error("secrets: no memory");
 		secrets_end();
@@ -120,30 +244,61 @@ static uint64_t inspect(const struct options *o, bool secrets, const char *when)
 	return (o->audit ? audit_report(when) : 0) + (secrets ? secrets_search(when) : 0);
 }
 
+/* All that have been made, on all CPUs of @cpus, until none is left. */
+static void run_all(const struct options *o, uint64_t cpus)
+{
+	uint64_t flags = irq_save();
+	int err = sched_init(cpus, o->audit_ms, o->idle_poll);
+
+	if (!err && o->trace)
+		err = turnlog_init(cpus);
+	for (unsigned int i = 0; !err && i < nr_guests; i++)
+		if (guests[i].vm)
+			err = sched_start(guests[i].vm);
+	if (err)
+		log_error("no memory to run guests");
+	else
+		ap_do_everywhere(AP_GUESTS, cpus);
+	irq_restore(flags);
+}
+
+static void report_run(const struct options *o, uint64_t cpus)
+{
+	report_asi();
+	for_each_cpu (cpu, cpus)
+		report_sched(cpu);
+	report_crossings();
+	if (o->trace) {
+		report_trace();
+		turnlog_report();
+	}
+	report_memory();
+}
+
 uint8_t guests_run(bool selftest_passed, const struct options *o)
 {
 	bool secrets = o->secrets && plant_secrets();
 	uint64_t violations = inspect(o, secrets, "boot") + (o->secrets && !secrets);
-	unsigned int passed = 0;
+	uint64_t cpus = BITS(cpus_nr() - 1, 0);
+	unsigned int nr, failed;
 	bool pass;
 
-	report_hidden(vms, nr_vms);
-	violations += vm_run_all(vms, nr_vms, o->audit_ms);
-	for (unsigned int i = 0; i < nr_vms; i++)
-		passed += vms[i]->verdict == VERDICT_PASS;
-	report_asi();
-	report_crossings();
-	if (o->trace)
-		report_trace();
-	report_memory();
+	report_surfaces();
+	if (nr_made)
+		run_all(o, cpus);
+	violations += sched_report_audits();
+	report_run(o, cpus);
 	violations += inspect(o, secrets, "end"); /* the domains still stand */
 	if (secrets)
 		secrets_end();
-	for (unsigned int i = 0; i < nr_vms; i++)
-		vm_destroy(vms[i]);
+	for (unsigned int i = 0; i < nr_guests; i++)
+		if (guests[i].vm)
+			unmake(&guests[i]);
 	report_mem(); /* everything has come back */
-	pass = selftest_passed && !violations && !nr_refused && !none_given && passed == nr_vms;
-	log_info("@end {\"verdict\":\"%s\",\"guests\":%u,\"passed\":%u,\"failed\":%u}",
-		 pass ? "pass" : "fail", nr_vms + nr_refused, passed, nr_vms + nr_refused - passed);
+	nr = nr_made + nr_refused;
+	failed = nr - nr_passed - nr_ended;
+	pass = selftest_passed && !violations && !none_given && !failed;
+	log_info("@end {\"verdict\":\"%s\",\"guests\":%u,\"passed\":%u,\"ended\":%u,\"failed\":%u}",
+		 pass ? "pass" : "fail", nr, nr_passed, nr_ended, failed);
 	return pass ? 0 : 1;
 }

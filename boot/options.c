@@ -59,6 +59,15 @@ static void read_mitigate(struct options *o, struct word value)
 		(int)value.len, value.start);
 }
 
+static void read_idle(struct options *o, struct word value)
+{
+	if (parse_is(value, "poll") || parse_is(value, "halt"))
+		o->idle_poll = parse_is(value, "poll");
+	else
+		problem(o, "option \"idle=%.*s\" ignored: halt and poll are known", (int)value.len,
+			value.start);
+}
+
 static void read_audit(struct options *o, struct word value)
 {
 	uint64_t ms = 0;
@@ -109,6 +118,8 @@ static void read_word(struct options *o, struct word w)
 		read_asi(o, value);
 	else if (parse_key(w, "audit", &value))
 		read_audit(o, value);
+	else if (parse_key(w, "idle", &value))
+		read_idle(o, value);
 	else if (parse_key(w, "mitigate", &value))
 		read_mitigate(o, value);
 	else if (parse_key(w, "crash", &value))

@@ -7,6 +7,7 @@
 #define EIO	5  /* a device or an access failed */
 #define E2BIG	7  /* too large, too long */
 #define ENOEXEC 8  /* no image format that we know */
+#define EAGAIN	11 /* not now */
 #define ENOMEM	12 /* memory has run out */
 #define EFAULT	14 /* an address that leads nowhere */
 #define EBUSY	16 /* in use */

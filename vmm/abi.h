@@ -29,6 +29,21 @@
 #define HC_MEMORY_RELEASE 9
 #define HC_MEMORY_CLAIM	  10
 
+/*
+ * For a guest with control=on, others get HC_EPERM. arg1: a VM, by the number of its boot module among the guests', from
+ * 0; HC_EINVAL if there is no such module. STATE: HC_VM_*. STOP: it begins to end. DESTROY: of one that has ended, every byte is
+ * given back; HC_EBUSY if it has not. CREATE: it is made of its module once more, and runs; HC_EBUSY if it exists,
+ * HC_ENOMEM.
+ */
+#define HC_VM_STATE   11
+#define HC_VM_STOP    12
+#define HC_VM_DESTROY 13
+#define HC_VM_CREATE  14
+
+#define HC_VM_NONE  0
+#define HC_VM_RUNS  1
+#define HC_VM_ENDED 2
+
 #define HC_MEMORY_UNIT 0x200000
 #define HC_MEMORY_MAX  0x2000000
 /*
@@ -42,3 +57,4 @@
 #define HC_EINVAL (-22)
 #define HC_EPERM  (-1)
 #define HC_ENOMEM (-12)
+#define HC_EBUSY  (-16)

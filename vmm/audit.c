@@ -74,15 +74,23 @@ static void add_walk(struct audit_timer *t)
 	t->walk = (struct audit_walk){ 0 };
 }
 
+bool audit_is_due(const struct audit_timer *t)
+{
+	return t->period && (t->walking || rdtsc() >= t->next);
+}
+
+uint64_t audit_timer_next(const struct audit_timer *t)
+{
+	return t->walking ? 0 : t->next;
+}
+
 void audit_turn(struct audit_timer *t)
 {
-	uint64_t now = rdtsc();
-
-	if (!t->period || (!t->walking && now < t->next))
+	if (!audit_is_due(t))
 		return;
 	if (!t->walking) {
 		t->walking = true;
-		t->next = now + t->period;
+		t->next = rdtsc() + t->period;
 	}
 	if (audit_step(&t->walk))
 		add_walk(t);

@@ -13,7 +13,7 @@ struct audit_walk {
 	uint64_t steps, ticks, longest; /* TSC ticks of all steps, and of the longest */
 };
 
-/* The next part, of bounded work; true when that was the last. Unrestricted. */
+/* The next part, of bounded work; true when that was the last. Unrestricted, and the world stands still (arch/world.h). */
 bool audit_step(struct audit_walk *walk);
 
 /* Audits now and writes the @audit record; @when is its field. Returns the violations. Unrestricted. */
@@ -30,7 +30,10 @@ struct audit_timer {
 
 /* A walk begins every @period_ms from now on, as far as there are turns; 0: none does. */
 void audit_timer_start(struct audit_timer *t, uint64_t period_ms);
-/* Between two turns: the next step if one is due. Unrestricted. */
+/* Whether a step is due, and when the next walk is: TSC. */
+bool audit_is_due(const struct audit_timer *t);
+uint64_t audit_timer_next(const struct audit_timer *t);
+/* Between two turns: the next step if one is due. Unrestricted, the world stands still. */
 void audit_turn(struct audit_timer *t);
 /* Violations so far, those of the walk under way included. */
 uint64_t audit_violations(const struct audit_timer *t);

@@ -20,6 +20,8 @@ struct guest_cpu {
  */
 void exit_cpuid_init(void);
 const struct guest_cpu *guest_cpu(void);
+/* Family, model and stepping: EAX of CPUID 1, and EDX after INIT. */
+uint32_t guest_signature(void);
 
 /*
  * TSC frequency = crystal * EBX / EAX of CPUID 15h. We say that the crystal, which also drives the APIC

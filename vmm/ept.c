@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* EPT of a guest's RAM: leaves of 1 GiB and 2 MiB but where RAM has a hole or an end inside of one. */
 #include "vmm/ept.h"
+#include "arch/percpu.h"
 #include "arch/vmx.h"
 #include "arch/vmxcpu.h"
 #include "lib/bitops.h"
@@ -16,8 +17,8 @@ int ept_create(struct vm *vm)
 		return err;
 	/* Without accessed and dirty bits: the CPU then never writes the tables. */
 	vm->eptp = vm->ept.root.v | EPTP_WB | EPTP_WALK_4;
-	/* The root may have been another guest's; nobody can use what is cached of it until now. */
-	vmx_flush_ept(vm->eptp);
+	vm->ept_gen =
+		1; /* the root may have been another guest's: no CPU has seen that it is new */
 	return 0;
 }
 
@@ -53,7 +54,7 @@ static unsigned int leaf_level(const struct vm *vm, gpa_t gpa)
 int ept_map_ram(struct vm *vm, gpa_t gpa)
 {
 	unsigned int level = leaf_level(vm, gpa);
-	uint64_t size = pt_level_size(level), at = ALIGN_DOWN(gpa.v, size);
+	uint64_t size = pt_level_size(level), at = ALIGN_DOWN(gpa.v, size), flags;
 	int err;
 
 	if (level == 0 && !guestmem_is_ram(vm, GPA(at), size))
@@ -61,11 +62,12 @@ int ept_map_ram(struct vm *vm, gpa_t gpa)
 	err = ptable_prepare(&vm->ept, at, size, level);
 	if (err)
 		return err;
-	/* Two violations for one page, since what the CPU caches may be behind the tables. */
-	if (ptable_walk(&vm->ept, at).present)
-		return 0;
-	ptable_map(&vm->ept, at, HPA(vm->ram[at / PAGE_SIZE_2M].v + at % PAGE_SIZE_2M), size, level,
-		   PROT_RWX);
+	flags = spin_lock(&vm->lock);
+	/* Two violations for one page: another vCPU's, or one by what the CPU caches, which may be behind the tables. */
+	if (!ptable_walk(&vm->ept, at).present)
+		ptable_map(&vm->ept, at, HPA(vm->ram[at / PAGE_SIZE_2M].v + at % PAGE_SIZE_2M),
+			   size, level, PROT_RWX);
+	spin_unlock(&vm->lock, flags);
 	return 0;
 }
 
@@ -74,7 +76,9 @@ int ept_unmap_ram(struct vm *vm, gpa_t gpa, uint64_t len)
 	int err = ptable_unmap_exact(&vm->ept, gpa.v, len);
 	uint64_t removed = READ_ONCE(vm->ept.nr_removed);
 
-	/* Also if it has failed half-way: a leaf was split. */
+	/* Also if it has failed half-way: a leaf was split. The others flush before they enter the guest again. */
+	vm->ept_gen++;
+	vm->ept_seen[this_cpu(cpu_number)] = vm->ept_gen;
 	vmx_flush_ept(vm->eptp);
 	ptable_note_flush(&vm->ept, removed);
 	return err;

@@ -12,6 +12,7 @@
 #include "vmm/cpuid.h"
 #include "vmm/exit.h"
 #include "vmm/lapic.h"
+#include "vmm/vm.h"
 
 #define ALL  0xffffffffu
 #define B(n) (1u << (n))
@@ -35,7 +36,7 @@
 /*
  * FPU VME DE PSE TSC MSR PAE CX8 SEP MTRR PGE CMOV PAT PSE36 CLFSH MMX FXSR SSE SSE2 SS.
  * Hidden: MCE MCA (their MSRs fault), APIC (ours, with apic=on), PSN, DS ACPI TM PBE (host power and
- * tracing), HTT (one CPU).
+ * tracing), HTT (of the VM).
  */
 #define LEAF1_EDX                                                                                \
 	(B(0) | B(1) | B(2) | B(3) | B(4) | B(5) | B(6) | B(8) | B(11) | B(12) | B(13) | B(15) | \
@@ -87,7 +88,7 @@ static const struct row {
 	{ 4, true, 3, 0x3fff, ALL, ALL, ALL },
 	{ 4, true, 4, 0x3fff, ALL, ALL, ALL },
 	{ 7, true, 0, 0, LEAF7_EBX, LEAF7_ECX, LEAF7_EDX },
-	/* Topology: one thread, one core, x2APIC ID 0; filled in below. */
+	/* Topology: of the VM, filled in at the time. */
 	{ 0xb, true, 0, 0, 0, 0, 0 },
 	{ 0xb, true, 1, 0, 0, 0, 0 },
 	/* XSAVE: sizes are filled in; XSAVEOPT, XSAVEC and XGETBV(1), but no XSAVES. */
@@ -128,6 +129,11 @@ static __nonsensitive struct guest_cpu cpuid_guest;
 
 /* "VestibuleHv" and no further leaf: a guest finds no interface that is not there. */
 static const struct cpuid_regs hv_leaf = { LEAF_HV, 0x74736556, 0x6c756269, 0x00764865 };
+
+uint32_t guest_signature(void)
+{
+	return cpuid_answers[cpuid_basic[1].first].eax;
+}
 
 const struct guest_cpu *guest_cpu(void)
 {
@@ -184,7 +190,21 @@ static void set_regs(struct vcpu *v, const struct cpuid_regs *r)
 	v->regs[RDX] = r->edx;
 }
 
-/* Leaves that depend on the subleaf or on what the guest has set. */
+/* SDM, "CPUID" leaf 0bh: every vCPU is a core of one thread. */
+static struct cpuid_regs topology(const struct vcpu *v, uint32_t subleaf)
+{
+	uint32_t nr = v->vm->options.cpus, bits = nr > 1 ? bit_highest(nr - 1) + 1 : 0;
+	struct cpuid_regs r = { .ecx = subleaf & 0xff,
+				.edx = v->id }; /* echoed where there is no such level, too */
+
+	if (subleaf == 0)
+		r = (struct cpuid_regs){ 0, 1, 1 << 8, v->id };
+	else if (subleaf == 1)
+		r = (struct cpuid_regs){ bits, nr, 2 << 8 | 1, v->id };
+	return r;
+}
+
+/* Leaves that depend on the subleaf, on the vCPU or on what the guest has set. */
 static __noinline enum exit_action exit_cpuid_varying(struct vcpu *v)
 {
 	uint32_t leaf = (uint32_t)v->regs[RAX], subleaf = (uint32_t)v->regs[RCX];
@@ -197,8 +217,15 @@ static __noinline enum exit_action exit_cpuid_varying(struct vcpu *v)
 			r.ecx |= CPUID_1_ECX_X2APIC | CPUID_1_ECX_TSC_DEADLINE;
 		if (v->lapic && lapic_enabled(v->lapic))
 			r.edx |= CPUID_1_EDX_APIC;
+		r.ebx |= v->id << 24;
+		if (v->vm->options.cpus > 1) {
+			r.ebx |= v->vm->options.cpus << 16;
+			r.edx |= CPUID_1_EDX_HTT;
+		}
+	} else if (leaf == 4 && r.eax & 0x1f) {
+		r.eax |= (v->vm->options.cpus - 1) << 26; /* each vCPU has caches of its own */
 	} else if (leaf == 0xb) {
-		r.ecx |= subleaf & 0xff; /* echoed even where there is no such level */
+		r = topology(v, subleaf);
 	} else if (leaf == 0xd) {
 		if (subleaf == 0 && r.eax)
 			r.ebx = xsave_size(v->xcr0, false);
@@ -324,8 +351,6 @@ void __init exit_cpuid_init(void)
 	find(LEAF_EXTENDED, 0)->eax = LEAF_EXTENDED_MAX;
 	find(1, 0)->ebx |= 1 << 16; /* one logical processor; its APIC ID is 0 */
 	find(1, 0)->ecx |= CPUID_1_ECX_HYPERVISOR;
-	*find(0xb, 0) = (struct cpuid_regs){ 0, 1, 1 << 8, 0 }; /* level type 1: threads */
-	*find(0xb, 1) = (struct cpuid_regs){ 0, 1, 2 << 8, 0 }; /* level type 2: cores */
 	fill_frequencies();
 	fill_xsave();
 	hide_uncontrolled();

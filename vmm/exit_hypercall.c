@@ -3,6 +3,7 @@
 #include "arch/insn.h"
 #include "arch/regs.h"
 #include "arch/vmx.h"
+#include "arch/world.h"
 #include "lib/bitops.h"
 #include "lib/errno.h"
 #include "vmm/abi.h"
@@ -72,15 +73,20 @@ static int64_t touch_sensitive(uint64_t locked)
 
 /*
  * The audit reads every domain's tables: leave on purpose rather than by a fault. It is long, so what
- * is pending for us comes in between its steps.
+ * is pending for us comes in between its steps, and others go on.
  */
 static int64_t audit(void)
 {
 	struct audit_walk walk = { 0 };
+	bool done = false;
 
 	asi_exit();
-	while (!audit_step(&walk))
+	while (!done) {
+		world_stop();
+		done = audit_step(&walk);
+		world_resume();
 		irq_window();
+	}
 	return (int64_t)walk.violations;
 }
 
@@ -95,6 +101,16 @@ static int64_t change_memory(struct vcpu *v, uint32_t number, uint64_t gpa, uint
 	asi_exit();
 	return number == HC_MEMORY_RELEASE ? guestram_release(v->vm, GPA(gpa), len)
 					   : guestram_claim(v->vm, GPA(gpa), len);
+}
+
+/* Answered by the scheduler (vmm/control.h), which then sets RAX. */
+static int64_t ask_control(struct vcpu *v, uint32_t number, uint64_t vm)
+{
+	if (!v->vm->options.control)
+		return HC_EPERM;
+	v->request = (struct control_request){ number, vm };
+	v->events.due = 0;
+	return 0;
 }
 
 static int64_t hypercall(struct vcpu *v, uint32_t number, uint64_t arg1, uint64_t arg2)
@@ -126,6 +142,11 @@ static int64_t hypercall(struct vcpu *v, uint32_t number, uint64_t arg1, uint64_
 	case HC_MEMORY_RELEASE:
 	case HC_MEMORY_CLAIM:
 		return change_memory(v, number, arg1, arg2);
+	case HC_VM_STATE:
+	case HC_VM_STOP:
+	case HC_VM_DESTROY:
+	case HC_VM_CREATE:
+		return ask_control(v, number, arg1);
 	default:
 		return HC_EINVAL;
 	}

@@ -35,7 +35,7 @@ static uint32_t size_mask(unsigned int size)
 	return (uint32_t)BITS(8 * size - 1, 0);
 }
 
-static uint32_t port_in(struct vm *vm, uint16_t port, unsigned int size)
+static uint32_t device_in(struct vm *vm, uint16_t port, unsigned int size)
 {
 	uint32_t value = 0;
 
@@ -53,7 +53,7 @@ static uint32_t port_in(struct vm *vm, uint16_t port, unsigned int size)
 }
 
 /* False if that was the end of the VM. */
-static bool port_out(struct vm *vm, uint16_t port, unsigned int size, uint32_t value)
+static bool device_out(struct vm *vm, uint16_t port, unsigned int size, uint32_t value)
 {
 	switch (port_device(port)) {
 	case PORT_VERDICT:
@@ -69,6 +69,24 @@ static bool port_out(struct vm *vm, uint16_t port, unsigned int size, uint32_t v
 	}
 	report_unserved(vm, "port", port, size, true);
 	return true;
+}
+
+static uint32_t port_in(struct vm *vm, uint16_t port, unsigned int size)
+{
+	uint64_t flags = spin_lock(&vm->lock);
+	uint32_t value = device_in(vm, port, size);
+
+	spin_unlock(&vm->lock, flags);
+	return value;
+}
+
+static bool port_out(struct vm *vm, uint16_t port, unsigned int size, uint32_t value)
+{
+	uint64_t flags = spin_lock(&vm->lock);
+	bool goes_on = device_out(vm, port, size, value);
+
+	spin_unlock(&vm->lock, flags);
+	return goes_on;
 }
 
 struct string_io {

@@ -2,9 +2,11 @@
 /* Guest RAM: where it comes from and where it goes. */
 #include "vmm/guestram.h"
 #include "arch/insn.h"
+#include "arch/world.h"
 #include "lib/assert.h"
 #include "lib/bitops.h"
 #include "lib/errno.h"
+#include "lib/log.h"
 #include "mm/buddy.h"
 #include "mm/vmalloc.h"
 #include "vmm/ept.h"
@@ -99,26 +101,49 @@ static bool are_blocks(const struct vm *vm, gpa_t gpa, uint64_t len)
 }
 
 /* Takes one block out of the run that it was allocated with. */
-static void block_release(struct vm *vm, uint64_t i)
+static void block_free(hpa_t block)
 {
-	struct page *run = page_head(pfn_to_page(hpa_to_pfn(vm->ram[i])));
+	struct page *run = page_head(pfn_to_page(hpa_to_pfn(block)));
 
 	page_split(page_hva(run), run->order, PAGEBLOCK_ORDER);
-	run_free(vm->ram[i]);
-	vm->ram[i] = HPA_NONE;
+	run_free(block);
+}
+
+/* What is taken or given at once: the caller's stack has room for it. */
+struct blocks {
+	hpa_t at[GUESTRAM_BLOCKS_MAX];
+	uint64_t first, nr;
+};
+
+/* The world stands still: no vCPU is in the guest, and no handler holds an address of the RAM. */
+static int take_out(struct vm *vm, gpa_t gpa, uint64_t len, struct blocks *b)
+{
+	int err;
+
+	if (!guestmem_is_ram(vm, gpa, len))
+		return -EINVAL;
+	err = ept_unmap_ram(vm, gpa, len);
+	for (uint64_t i = 0; !err && i < b->nr; i++) {
+		b->at[i] = vm->ram[b->first + i];
+		vm->ram[b->first + i] = HPA_NONE;
+	}
+	return err;
 }
 
 int guestram_release(struct vm *vm, gpa_t gpa, uint64_t len)
 {
+	struct blocks b = { .first = gpa.v / PAGEBLOCK_SIZE, .nr = len / PAGEBLOCK_SIZE };
 	int err;
 
-	if (!are_blocks(vm, gpa, len) || !guestmem_is_ram(vm, gpa, len))
+	if (!are_blocks(vm, gpa, len) || b.nr > GUESTRAM_BLOCKS_MAX)
 		return -EINVAL;
-	err = ept_unmap_ram(vm, gpa, len);
+	world_stop();
+	err = take_out(vm, gpa, len, &b);
+	world_resume();
 	if (err)
 		return err;
-	for (uint64_t at = gpa.v; at < gpa.v + len; at += PAGEBLOCK_SIZE)
-		block_release(vm, at / PAGEBLOCK_SIZE);
+	for (uint64_t i = 0; i < b.nr; i++)
+		block_free(b.at[i]);
 	/* The pool keeps idle blocks, and keeps them mapped: not these. */
 	mem_owner_trim(vm->owner);
 	/* Other CPUs in the domain may still have a page of a block that a window showed. */
@@ -127,41 +152,67 @@ int guestram_release(struct vm *vm, gpa_t gpa, uint64_t len)
 	return 0;
 }
 
-static int block_claim(struct vm *vm, uint64_t i)
+/* Cleared memory for @b, all or nothing. */
+static int blocks_alloc(const struct vm *vm, struct blocks *b)
 {
-	void *block = run_alloc(vm, PAGEBLOCK_ORDER);
+	for (uint64_t i = 0; i < b->nr; i++) {
+		void *block = run_alloc(vm, PAGEBLOCK_ORDER);
 
-	if (!block)
-		return -ENOMEM;
-	clear_words(block, PAGEBLOCK_SIZE);
-	vm->ram[i] = hva_to_hpa(block);
-	return ept_map_ram(vm, GPA(i * PAGEBLOCK_SIZE));
+		if (!block) {
+			while (i--)
+				run_free(b->at[i]);
+			return -ENOMEM;
+		}
+		clear_words(block, PAGEBLOCK_SIZE);
+		b->at[i] = hva_to_hpa(block);
+	}
+	return 0;
 }
 
-/* Undoes block_claim(), however far it came. */
-static void block_unclaim(struct vm *vm, uint64_t i)
+/* Unless another vCPU was first. */
+static int put_in(struct vm *vm, const struct blocks *b)
 {
-	int err;
+	for (uint64_t i = 0; i < b->nr; i++)
+		if (vm->ram[b->first + i].v != HPA_NONE.v)
+			return -EINVAL;
+	for (uint64_t i = 0; i < b->nr; i++)
+		vm->ram[b->first + i] = b->at[i];
+	return 0;
+}
 
-	if (vm->ram[i].v == HPA_NONE.v)
-		return;
-	err = guestram_release(vm, GPA(i * PAGEBLOCK_SIZE), PAGEBLOCK_SIZE);
-	ASSERT(!err); /* its leaf is 2 MiB or absent: nothing is split */
+static int map_blocks(struct vm *vm, const struct blocks *b)
+{
+	int err = 0;
+
+	for (uint64_t i = 0; !err && i < b->nr; i++)
+		err = ept_map_ram(vm, GPA((b->first + i) * PAGEBLOCK_SIZE));
+	return err == -EFAULT ? 0 : err; /* another vCPU has given it back meanwhile */
 }
 
 int guestram_claim(struct vm *vm, gpa_t gpa, uint64_t len)
 {
-	uint64_t first = gpa.v / PAGEBLOCK_SIZE, end = first + len / PAGEBLOCK_SIZE;
-	int err = 0;
+	struct blocks b = { .first = gpa.v / PAGEBLOCK_SIZE, .nr = len / PAGEBLOCK_SIZE };
+	int err;
 
-	if (!are_blocks(vm, gpa, len))
+	if (!are_blocks(vm, gpa, len) || b.nr > GUESTRAM_BLOCKS_MAX)
 		return -EINVAL;
-	for (uint64_t i = first; i < end; i++)
-		if (vm->ram[i].v != HPA_NONE.v)
+	for (uint64_t i = 0; i < b.nr; i++)
+		if (READ_ONCE(vm->ram[b.first + i].v) != HPA_NONE.v)
 			return -EINVAL;
-	for (uint64_t i = first; !err && i < end; i++)
-		err = block_claim(vm, i);
-	for (uint64_t i = first; err && i < end; i++)
-		block_unclaim(vm, i);
+	err = blocks_alloc(vm, &b);
+	if (err)
+		return err;
+	world_stop();
+	err = put_in(vm, &b);
+	world_resume();
+	if (err) {
+		for (uint64_t i = 0; i < b.nr; i++)
+			run_free(b.at[i]);
+		return err;
+	}
+	err = map_blocks(vm, &b);
+	/* Its leaves are 2 MiB or absent: nothing is split, so this does not fail but where it is gone already. */
+	if (err && guestram_release(vm, gpa, len))
+		log_error("guest %s: claimed RAM was given back by two", vm->options.name);
 	return err;
 }

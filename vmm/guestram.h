@@ -2,10 +2,14 @@
 /*
  * The blocks of 2 MiB that are a guest's RAM: taken when the VM is made (docs/decisions/0005), given back
  * when it ends, or earlier if it says so. LOCAL with guest-map=all, SENSITIVE with guest-map=none.
- * All of it unrestricted and with no lock held; the VM does not run meanwhile.
+ * All of it unrestricted and with no lock held. Its vCPUs may run: while one gives RAM back, the world stands still.
  */
 #pragma once
+#include "vmm/abi.h"
 #include "vmm/vm.h"
+
+#define GUESTRAM_BLOCKS_MAX \
+	(HC_MEMORY_MAX / HC_MEMORY_UNIT) /* that are given back, or claimed, at once */
 
 /* Which class: that of @vm's guest-map=. */
 enum mem_class guestram_class(const struct vm *vm);

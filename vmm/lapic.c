@@ -6,6 +6,7 @@
 #include "lib/string.h"
 #include "vmm/cpuid.h"
 #include "vmm/lapic_internal.h"
+#include "vmm/post.h"
 #include "vmm/vcpu.h"
 
 #define VERSION		0x00050014U /* integrated; LVT entries 0 to 5 */
@@ -65,16 +66,47 @@ static void reset(struct lapic *l)
 	l->timer_end = 0;
 }
 
-void lapic_init(struct lapic *l, uint32_t id)
+static void set_x2apic_ids(struct lapic *l)
 {
+	l->regs[LAPIC_ID] = l->id;
+	l->regs[LAPIC_LDR] = l->id >> 4 << 16 | 1U << (l->id & 0xf);
+}
+
+void lapic_publish(struct vcpu *v)
+{
+	const struct lapic *l = v->lapic;
+
+	WRITE_ONCE(v->post->apic_base, l->base);
+	WRITE_ONCE(v->post->apic_id, l->id);
+	WRITE_ONCE(v->post->ldr, l->regs[LAPIC_LDR]);
+	WRITE_ONCE(v->post->dfr, l->regs[LAPIC_DFR]);
+	WRITE_ONCE(v->post->svr, l->regs[LAPIC_SVR]);
+}
+
+void lapic_init(struct vcpu *v)
+{
+	struct lapic *l = v->lapic;
+
 	*l = (struct lapic){
-		.base = LAPIC_PAGE | APIC_BASE_EN | (id ? 0 : APIC_BASE_BSP),
-		.id = id,
+		.base = LAPIC_PAGE | APIC_BASE_EN | (v->id ? 0 : APIC_BASE_BSP),
+		.id = v->id,
 		.ratio = guest_crystal_ratio(),
 	};
 	reset(l);
-	l->regs[LAPIC_LVT_LINT0] = LVT_EXTINT;
-	l->regs[LAPIC_LVT_LINT1] = LVT_NMI;
+	if (!v->id) {
+		l->regs[LAPIC_LVT_LINT0] = LVT_EXTINT;
+		l->regs[LAPIC_LVT_LINT1] = LVT_NMI;
+	}
+	lapic_publish(v);
+}
+
+/* SDM, "Local APIC State After It Receives an INIT-Deassert IPI" and "... After Power-Up or Reset": INIT keeps the ID. */
+void lapic_reset(struct vcpu *v)
+{
+	reset(v->lapic);
+	if (lapic_is_x2(v->lapic))
+		set_x2apic_ids(v->lapic);
+	lapic_publish(v);
 }
 
 bool lapic_enabled(const struct lapic *l)
@@ -188,6 +220,7 @@ static void set_svr(struct vcpu *v, uint32_t value)
 	struct lapic *l = v->lapic;
 
 	l->regs[LAPIC_SVR] = value;
+	lapic_publish(v);
 	if (value & SVR_ENABLE)
 		return;
 	for (unsigned int lvt = LAPIC_LVT_TIMER; lvt <= LAPIC_LVT_ERROR; lvt++)
@@ -231,6 +264,7 @@ static void write_reg(struct vcpu *v, unsigned int reg, uint32_t value)
 		break;
 	case LAPIC_DFR:
 		l->regs[reg] = value | 0x0fffffff;
+		lapic_publish(v);
 		break;
 	case LAPIC_SVR:
 		set_svr(v, value);
@@ -256,6 +290,7 @@ static void write_reg(struct vcpu *v, unsigned int reg, uint32_t value)
 		break;
 	default: /* LDR, ICR2 */
 		l->regs[reg] = value;
+		lapic_publish(v);
 	}
 }
 
@@ -335,10 +370,10 @@ static bool set_base(struct vcpu *v, uint64_t value)
 		reset(l);
 		vcpu_timer_changed(v);
 	} else if (new == modes && old != modes) {
-		l->regs[LAPIC_ID] = l->id;
-		l->regs[LAPIC_LDR] = l->id >> 4 << 16 | 1U << (l->id & 0xf);
+		set_x2apic_ids(l);
 		l->regs[LAPIC_ICR2] = 0;
 	}
+	lapic_publish(v);
 	return true;
 }
 

@@ -58,8 +58,10 @@ struct lapic {
 	uint64_t timer_end; /* TSC at which the timer reaches its end; 0: it does not run */
 };
 
-/* As firmware leaves it: after RESET, the PIC's interrupts let through by LINT0, NMIs by LINT1. */
-void lapic_init(struct lapic *l, uint32_t id);
+/* That of @v as firmware leaves it: after RESET, the PIC's interrupts let through by LINT0, NMIs by LINT1. */
+void lapic_init(struct vcpu *v);
+/* INIT has come for @v. */
+void lapic_reset(struct vcpu *v);
 
 /* Whether @gpa is in the page of registers, as the guest has set it up. @v may have no local APIC. */
 bool lapic_has_page(const struct vcpu *v, uint64_t gpa);
@@ -81,6 +83,9 @@ void lapic_set_cr8(struct vcpu *v, uint64_t cr8);
 /* The vector that it would interrupt the CPU with now, -1 if none; and that the CPU takes it. */
 int lapic_pending(const struct lapic *l);
 void lapic_take(struct lapic *l, unsigned int vector);
+
+/* lapic_ipi.c: an edge-triggered interrupt message has come for @v. */
+void lapic_accept(struct vcpu *v, uint8_t vector);
 
 /* lapic_timer.c: the TSC at which the timer interrupts, 0: never; and what it has done up to @now. */
 uint64_t lapic_timer_deadline(const struct lapic *l);

@@ -29,6 +29,8 @@ static inline bool lapic_is_x2(const struct lapic *l)
 }
 
 /* lapic.c */
+/* Registers that senders look at have changed (vmm/post.h). */
+void lapic_publish(struct vcpu *v);
 void lapic_error(struct vcpu *v, uint32_t bit);
 /* The local source of this LVT entry interrupts; fixed delivery. */
 void lapic_local(struct vcpu *v, enum lapic_reg lvt);

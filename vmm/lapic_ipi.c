@@ -2,6 +2,7 @@
 /* Interrupt messages: whom they name, and what becomes of them. SDM, "Issuing Interprocessor Interrupts". */
 #include "lib/bitops.h"
 #include "vmm/lapic_internal.h"
+#include "vmm/post.h"
 #include "vmm/report.h"
 #include "vmm/vcpu.h"
 #include "vmm/vm.h"
@@ -10,11 +11,11 @@
 #define DFR_CLUSTER 0x0U
 
 /* SDM, "Logical Destination Mode" and, for x2APIC, "Logical Destination Mode in x2APIC Mode". */
-static bool is_in_group(const struct lapic *l, uint32_t dest)
+static bool is_in_group(const struct vcpu_post *p, uint32_t dest)
 {
-	uint32_t ldr = l->regs[LAPIC_LDR], model = l->regs[LAPIC_DFR] >> 28;
+	uint32_t ldr = p->ldr, model = p->dfr >> 28;
 
-	if (lapic_is_x2(l))
+	if (p->apic_base & APIC_BASE_EXTD)
 		return dest >> 16 == ldr >> 16 && (dest & ldr & 0xffff);
 	ldr >>= 24;
 	if (model == DFR_FLAT)
@@ -24,45 +25,67 @@ static bool is_in_group(const struct lapic *l, uint32_t dest)
 	return (dest >> 4 == ldr >> 4 || dest >> 4 == 0xf) && (dest & ldr & 0xf);
 }
 
-static bool is_named(const struct lapic *l, const struct lapic_message *m)
+static bool is_named(const struct vcpu_post *p, const struct lapic_message *m)
 {
-	if (!lapic_enabled(l))
+	if (!(p->apic_base & APIC_BASE_EN))
 		return false;
 	if (m->dest == LAPIC_BROADCAST)
 		return true;
-	return m->logical ? is_in_group(l, m->dest) : m->dest == l->id;
+	return m->logical ? is_in_group(p, m->dest) : m->dest == p->apic_id;
+}
+
+void lapic_accept(struct vcpu *v, uint8_t vector)
+{
+	if (!(v->lapic->regs[LAPIC_SVR] & SVR_ENABLE))
+		return; /* turned off meanwhile */
+	if (vector < VECTOR_MIN)
+		lapic_error(v, ESR_RECEIVE_VECTOR);
+	else
+		lapic_request(v, vector, false);
 }
 
 /*
  * INIT and SIPI are for vCPUs other than the first: a SIPI does nothing to a CPU that runs, and INIT would have
- * this one begin in firmware, which there is not. Nor is there System Management Mode.
+ * the first one begin in firmware, which there is not. Nor is there System Management Mode.
  */
-static bool take(struct vcpu *v, const struct lapic_message *m)
+static bool take(struct vm *vm, uint32_t id, const struct lapic_message *m)
 {
 	switch (m->mode) {
 	case LAPIC_FIXED:
 	case LAPIC_LOWEST:
-		if (!(v->lapic->regs[LAPIC_SVR] & SVR_ENABLE))
+		if (!(vm->post[id].svr & SVR_ENABLE))
 			return false;
-		if (m->vector < VECTOR_MIN)
-			lapic_error(v, ESR_RECEIVE_VECTOR);
-		else
-			lapic_request(v, m->vector, m->level);
+		post_irq(vm, id, m->vector);
 		return true;
 	case LAPIC_NMI:
-		inject_nmi(v);
+		post_nmi(vm, id);
 		return true;
+	case LAPIC_INIT:
+		if (id)
+			post_init(vm, id);
+		return id;
+	case LAPIC_SIPI:
+		if (id)
+			post_sipi(vm, id, m->vector);
+		return id;
 	default:
 		return false;
 	}
 }
 
-/* For each vCPU of the VM, of which there is one; of those that a lowest-priority message names, one. */
+/* SDM, "Lowest Priority Delivery Mode": which of those named is the machine's choice; the first that takes it. */
 unsigned int lapic_deliver(struct vm *vm, const struct lapic_message *m, const struct vcpu *except)
 {
-	struct vcpu *v = vm->vcpu;
+	unsigned int taken = 0;
 
-	return v != except && is_named(v->lapic, m) && take(v, m);
+	for (uint32_t id = 0; id < vm->nr_vcpus; id++) {
+		if ((except && except->id == id) || !is_named(&vm->post[id], m))
+			continue;
+		taken += take(vm, id, m);
+		if (taken && m->mode == LAPIC_LOWEST)
+			break;
+	}
+	return taken;
 }
 
 void lapic_send(struct vcpu *v, uint32_t icr, uint32_t dest)

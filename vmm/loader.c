@@ -93,7 +93,7 @@ static int load_with(struct load *l, size_t len, const struct vm_module *modules
 		log_error("guest %s: loading failed (%d)", name, err);
 		return err;
 	}
-	vcpu_set_multiboot_entry(l->vm->vcpu, l->plan.entry, (uint32_t)l->info.v);
+	vcpu_set_multiboot_entry(l->vm->vcpus[0], l->plan.entry, (uint32_t)l->info.v);
 	return 0;
 }
 

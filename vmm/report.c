@@ -13,6 +13,7 @@
 #include "lib/fmt.h"
 #include "lib/log.h"
 #include "vmm/com1.h"
+#include "vmm/schedule.h"
 #include "vmm/stats.h"
 #include "vmm/vcpu.h"
 
@@ -92,9 +93,9 @@ static void report_surface(const struct vm *vm, const char *name)
 {
 	struct asi_surface s;
 
-	if (!vm->vcpu->asi)
+	if (!vm->vcpus[0]->asi)
 		return;
-	asi_surface(vm->vcpu->asi, &s);
+	asi_surface(vm->vcpus[0]->asi, &s);
 	log_info("%s: its restricted space maps %lu KiB; %lu of %lu KiB of RAM are hidden from it",
 		 vm->options.name, (s.total_ram - s.hidden) / 1024, s.hidden / 1024,
 		 s.total_ram / 1024);
@@ -108,13 +109,14 @@ static void report_surface(const struct vm *vm, const char *name)
 static void report_guest(const struct vm *vm, const char *name)
 {
 	static const char *const verdicts[] = {
-		[VERDICT_NONE] = "none",
-		[VERDICT_PASS] = "pass",
-		[VERDICT_FAIL] = "fail",
-		[VERDICT_STOPPED] = "stopped",
+		[VERDICT_NONE] = "none",       [VERDICT_PASS] = "pass",	  [VERDICT_FAIL] = "fail",
+		[VERDICT_STOPPED] = "stopped", [VERDICT_ENDED] = "ended",
 	};
 	char reason[64] = "null";
-	uint64_t ticks = vm->vcpu->guest_ticks;
+	uint64_t ticks = 0;
+
+	for (uint32_t id = 0; id < vm->nr_vcpus; id++)
+		ticks += vm->vcpus[id]->guest_ticks;
 
 	if (vm->reason)
 		fmt_print(reason, sizeof(reason), "\"%s\"", vm->reason);
@@ -125,16 +127,24 @@ static void report_guest(const struct vm *vm, const char *name)
 		 name, verdicts[vm->verdict], reason, vm->code, ticks, ticks / tsc_khz());
 }
 
-void report_vm(struct vm *vm)
+static void report_vcpu(const struct vcpu *v, const char *vm)
 {
 	uint8_t order[EXIT_REASON_NR];
+	unsigned int n = sort_reasons(v->stats, order);
+
+	if (!n)
+		return; /* it was never started */
+	report_table(v, order, n);
+	report_exits(v, vm, order, n);
+}
+
+void report_vm(struct vm *vm)
+{
 	const char *name = vm->options.name; /* has no character that JSON would escape */
-	unsigned int n;
 
 	com1_flush(vm);
-	n = sort_reasons(vm->vcpu->stats, order);
-	report_table(vm->vcpu, order, n);
-	report_exits(vm->vcpu, name, order, n);
+	for (uint32_t id = 0; id < vm->nr_vcpus; id++)
+		report_vcpu(vm->vcpus[id], name);
 	report_surface(vm, name);
 	report_guest(vm, name);
 }
@@ -153,15 +163,25 @@ void report_asi(void)
 		 s->ibpb_missing);
 }
 
+void report_sched(uint32_t cpu)
+{
+	const struct sched_stats *s = sched_stats_of(cpu);
+
+	log_info("@sched {\"cpu\":%u,\"turns\":%lu,\"switches\":%lu,\"idle_ticks\":%lu,"
+		 "\"switch\":{\"min\":%lu,\"mean\":%lu,\"max\":%lu}}",
+		 cpu, s->turns, s->switches, s->idle_ticks, s->switch_min,
+		 s->switches ? s->switch_sum / s->switches : 0, s->switch_max);
+}
+
 void report_hidden(struct vm *const *vms, unsigned int nr)
 {
 	struct asi_surface shared = { 0 }, one;
 	uint64_t local = 0;
 
 	for (unsigned int i = 0; i < nr; i++) {
-		asi_surface(vms[i]->vcpu->asi, &one);
+		asi_surface(vms[i]->vcpus[0]->asi, &one);
 		local += one.local;
-		if (vms[i]->vcpu->asi)
+		if (vms[i]->vcpus[0]->asi)
 			shared = one;
 	}
 	if (!shared.total_ram)

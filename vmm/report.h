@@ -9,6 +9,8 @@ struct vcpu;
 void report_vm(struct vm *vm);
 /* The @asi record of this CPU. Once, at the end. */
 void report_asi(void);
+/* The @sched record of a CPU. Once, at the end. */
+void report_sched(uint32_t cpu);
 /* The @mem and @percpu records of SENSITIVE and GLOBAL memory; of one VM's LOCAL memory. At any time. */
 void report_mem(void);
 void report_mem_vm(const struct vm *vm);

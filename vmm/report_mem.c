@@ -63,18 +63,24 @@ static uint64_t tables_of(const struct asi *asi)
 	return asi ? asi->pt.nr_tables : 0;
 }
 
+static void report_mem_vcpu(const struct vm *vm, const struct vcpu *v)
+{
+	char more[128];
+
+	fmt_print(more, sizeof(more), ",\"vm\":\"%s\",\"vcpu\":%u,\"owner\":%u,\"tables\":%lu",
+		  vm->options.name, v->id, v->owner->id, tables_of(v->asi));
+	report_pool("local", more, LOCAL, v->owner);
+}
+
 void report_mem_vm(const struct vm *vm)
 {
-	const struct vcpu *v = vm->vcpu;
 	char more[128];
 
 	fmt_print(more, sizeof(more),
 		  ",\"vm\":\"%s\",\"owner\":%u,\"tables\":%lu,\"ept_tables\":%lu", vm->options.name,
 		  vm->owner->id, tables_of(vm->asi), vm->ept.nr_tables);
 	report_pool("local", more, LOCAL, vm->owner);
-	if (v->owner == vm->owner)
-		return;
-	fmt_print(more, sizeof(more), ",\"vm\":\"%s\",\"vcpu\":%u,\"owner\":%u,\"tables\":%lu",
-		  vm->options.name, v->id, v->owner->id, tables_of(v->asi));
-	report_pool("local", more, LOCAL, v->owner);
+	for (uint32_t id = 0; id < vm->nr_vcpus; id++)
+		if (vm->vcpus[id]->owner != vm->owner)
+			report_mem_vcpu(vm, vm->vcpus[id]);
 }

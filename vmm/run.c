@@ -33,6 +33,10 @@
 #include "lib/assert.h"
 #include "lib/bitops.h"
 #include "vmm/exit.h"
+#include "vmm/idle.h"
+#include "vmm/post.h"
+#include "vmm/runqueue.h"
+#include "vmm/schedule.h"
 #include "vmm/stats.h"
 #include "vmm/vm.h"
 
@@ -172,6 +176,7 @@ static void prepare_entry(struct vcpu *v)
 {
 	uint64_t due = v->slice_end, now;
 
+	vcpu_sync_ept(v);
 	vcpu_deliver_events(v);
 	/* The preemption timer stands still while we run, a deadline of the guest's does not. */
 	if (v->timer_deadline) {
@@ -183,13 +188,15 @@ static void prepare_entry(struct vcpu *v)
 }
 
 /*
- * What is not due at every exit: the guest's timer, the end of the turn, pending events. False if the
- * vCPU does not go on now.
+ * What is not due at every exit: the guest's timer, mail of other vCPUs, the end of the turn, pending events, the end
+ * of the VM. False if the vCPU does not go on now.
  */
 static __noinline bool attend(struct vcpu *v)
 {
 	vcpu_check_timer(v, v->exit_tsc);
-	if (v->state != VCPU_RUNNABLE || v->exit_tsc >= v->slice_end)
+	post_collect(v);
+	if (v->state != VCPU_RUNNABLE || v->exit_tsc >= v->slice_end || sched_is_asked() ||
+	    v->request.number || READ_ONCE(v->vm->verdict) != VERDICT_NONE)
 		return false;
 	prepare_entry(v);
 	return true;
@@ -249,6 +256,8 @@ static void turn(struct vcpu *v)
 	vcpu_check_timer(v, now);
 	prepare_entry(v);
 	asi_enter(v->asi);
+	if (!v->entry_tsc)
+		v->entry_tsc = rdtsc();
 	for (;;) {
 		enter_guest(v, now);
 		if (!serve_exit(v))
@@ -261,21 +270,41 @@ static void turn(struct vcpu *v)
 	stats_note(v->stats, v->exit_reason, rdtsc() - v->exit_tsc, restricted);
 }
 
+/*
+ * Nobody else wants the CPU and the guest sleeps: so does this CPU, in the guest's space and on its stack. The target
+ * of ASI stays set, so that whatever interrupts and leaves comes back.
+ */
+static void doze(struct vcpu *v)
+{
+	uint64_t until = vcpu_wake_time(v);
+
+	asi_enter(v->asi);
+	rq_set_idle(this_cpu(cpu_number), true);
+	if (!post_is_pending(v->vm, v->id) && !sched_is_asked())
+		idle_halt(until);
+	rq_set_idle(this_cpu(cpu_number), false);
+	asi_relax();
+}
+
 void vcpu_turns(struct vcpu *v)
 {
-	do {
-		if (vcpu_ready(v))
+	for (;;) {
+		if (vcpu_ready(v, v->turn_end))
 			turn(v);
-		else
-			cpu_pause();
-	} while (v->alone && v->state != VCPU_STOPPED);
+		else if (v->alone && v->state != VCPU_STOPPED)
+			doze(v);
+		if (!v->alone || v->state == VCPU_STOPPED || sched_is_asked() || v->request.number)
+			break;
+		v->turn_end = rdtsc() + sched_slice();
+	}
 	asi_exit(); /* the stack that we return to is sensitive */
 }
 
-void vcpu_run(struct vcpu *v, bool alone)
+void vcpu_run(struct vcpu *v, uint64_t end, bool alone)
 {
 	ASSERT(!irqs_enabled() && !asi_current());
 	vcpu_load(v);
 	v->alone = alone;
+	v->turn_end = end;
 	vcpu_turns_on_stack(v, &v->stack);
 }

@@ -1,104 +1,306 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Who runs next: every VM in turn, on one CPU. The loop runs on the base stack, which is sensitive: each
- * turn begins and ends in the unrestricted space. A VM that is the last one left does not come
- * back here between its turns: halts and ends of turns cost no crossing then.
+ * The loop that every CPU is in while guests run. It stands on the base stack, which is sensitive: each turn begins and
+ * ends in the unrestricted space. A vCPU that is alone on its core does not come back here between its turns:
+ * halts and ends of turns cost no crossing then.
  */
+#include "vmm/schedule.h"
 #include "arch/cpus.h"
 #include "arch/insn.h"
+#include "arch/percpu.h"
 #include "arch/tsc.h"
+#include "arch/world.h"
 #include "asi/asi.h"
 #include "lib/assert.h"
 #include "lib/bitops.h"
+#include "lib/errno.h"
+#include "mm/kmalloc.h"
+#include "vmm/abi.h"
 #include "vmm/audit.h"
 #include "vmm/idle.h"
 #include "vmm/report.h"
-#include "vmm/schedule.h"
+#include "vmm/runqueue.h"
+#include "vmm/turnlog.h"
 #include "vmm/vcpu.h"
-#include "vmm/vm.h"
 
-#define SLICE_MS 10
+struct sched_vcpu {
+	struct sched_entity entity;
+	struct vcpu *vcpu;
+};
+
+/* Set by others, and cleared when this CPU's scheduler has begun to look. */
+static __percpu bool sched_asked;
+
+static uint64_t cpus; /* that run guests */
+static uint32_t vms_alive;
+static struct audit_timer audit;
+static struct sched_stats stats[CPUS_MAX];
+static uint64_t last_exits
+	[CPUS_MAX]; /* TSC of the last exit of the vCPU that ran last; 0: the CPU has rested since */
+
+static struct vcpu *vcpu_of(const struct sched_entity *e)
+{
+	return container_of(e, struct sched_vcpu, entity)->vcpu;
+}
+
+uint64_t sched_slice(void)
+{
+	return SLICE_MS * tsc_khz();
+}
+
+bool sched_is_asked(void)
+{
+	return READ_ONCE(this_cpu(sched_asked));
+}
+
+void sched_ask(uint32_t cpu)
+{
+	__atomic_store_n(percpu_of(cpu, sched_asked), true, __ATOMIC_SEQ_CST);
+}
+
+void sched_look(void)
+{
+	struct vcpu *v = vcpu_here();
+
+	if (v)
+		v->events.due = 0;
+}
 
 void cpu_kicked(void)
 {
+	sched_look();
+	world_yield();
+}
+
+static void ask_and_kick(uint32_t cpu)
+{
+	sched_ask(cpu);
+	if (cpu != this_cpu(cpu_number))
+		cpu_kick(cpu);
+}
+
+int sched_init(uint64_t set, uint64_t audit_ms, bool poll)
+{
+	cpus = set;
+	vms_alive = 0;
+	rq_init(sched_slice(), set);
+	audit_timer_start(&audit, audit_ms);
+	return idle_init(set, poll);
+}
+
+/* ---- VMs that begin and end ---- */
+
+static int add_vcpu(struct vcpu *v)
+{
+	struct sched_vcpu *s = kzalloc(sizeof(*s), SENSITIVE, NULL);
+
+	if (!s)
+		return -ENOMEM;
+	s->vcpu = v;
+	s->entity.vm = v->vm;
+	s->entity.wake = v->state == VCPU_RUNNABLE ? 0 : RQ_NEVER;
+	v->sched = &s->entity;
+	return 0;
+}
+
+static void free_entity(struct vcpu *v)
+{
+	kfree(v->sched ? container_of(v->sched, struct sched_vcpu, entity) : NULL);
+	v->sched = NULL;
+}
+
+int sched_start(struct vm *vm)
+{
+	int err = 0;
+
+	for (uint32_t id = 0; !err && id < vm->nr_vcpus; id++)
+		err = add_vcpu(vm->vcpus[id]);
+	if (err) {
+		for (uint32_t id = 0; id < vm->nr_vcpus; id++)
+			free_entity(vm->vcpus[id]);
+		return err;
+	}
+	/* A limit beyond what the TSC counts is none. */
+	if (__builtin_mul_overflow(vm->options.limit_ms, tsc_khz(), &vm->limit))
+		vm->limit = 0;
+	vm->nr_awake = 1;
+	vm->nr_in_queues = vm->nr_vcpus;
+	__atomic_fetch_add(&vms_alive, 1, __ATOMIC_SEQ_CST);
+	for (uint32_t id = 0; id < vm->nr_vcpus; id++) {
+		struct sched_entity *e = vm->vcpus[id]->sched;
+
+		rq_add(e);
+		vm->post[id].cpu = e->core;
+		ask_and_kick(e->core);
+	}
+	return 0;
+}
+
+bool sched_has_ended(const struct vm *vm)
+{
+	return __atomic_load_n(&vm->has_ended, __ATOMIC_ACQUIRE);
+}
+
+/* The last vCPU of a VM to end reports it; with the last VM, all CPUs go home. */
+static void end_vcpu(struct vcpu *v)
+{
+	struct vm *vm = v->vm;
+
+	vcpu_put();
+	rq_remove(v->sched);
+	free_entity(v);
+	if (__atomic_sub_fetch(&vm->nr_in_queues, 1, __ATOMIC_SEQ_CST))
+		return;
+	report_vm(vm);
+	__atomic_store_n(&vm->has_ended, true, __ATOMIC_RELEASE);
+	if (__atomic_sub_fetch(&vms_alive, 1, __ATOMIC_SEQ_CST) == 0)
+		for_each_cpu (cpu, cpus)
+			ask_and_kick(cpu);
+}
+
+/* ---- turns ---- */
+
+/* Mail, or the end of its VM: read without a lock, by whoever looks for work. */
+bool sched_may_wake(const struct sched_entity *e)
+{
+	const struct vcpu *v = vcpu_of(e);
+
+	return post_is_pending(v->vm, v->id) || READ_ONCE(v->vm->verdict) != VERDICT_NONE;
+}
+
+/* What a privileged guest has asked for; false if it has to be asked again. */
+static bool answer(struct vcpu *v)
+{
+	int64_t result;
+
+	if (!v->request.number)
+		return true;
+	result = control_vm(&v->request);
+	if (result == -EAGAIN)
+		return false;
+	v->regs[RAX] = (uint64_t)result;
+	v->request.number = 0;
+	return true;
+}
+
+static void note_switch(struct sched_stats *s, const struct vcpu *v, uint64_t last_exit)
+{
+	uint64_t ticks = v->entry_tsc - last_exit;
+
+	s->turns++;
+	if (!last_exit || !v->entry_tsc)
+		return; /* it has not run, or nobody before it */
+	s->switch_min = s->switches ? MIN(s->switch_min, ticks) : ticks;
+	s->switch_max = MAX(s->switch_max, ticks);
+	s->switch_sum += ticks;
+	s->switches++;
+}
+
+/*
+ * Who sleeps is looked at once more when others have seen that it no longer runs: what they have posted before, without
+ * asking this CPU, is found now (vmm/post.c).
+ */
+static void put_back(struct vcpu *v, uint32_t cpu, uint64_t ticks)
+{
+	bool alone = rq_is_alone(v->sched);
+	enum sched_state state =
+		v->state == VCPU_RUNNABLE || v->request.number ? SCHED_WAITING : SCHED_SLEEPING;
+
+	if (!alone || state == SCHED_SLEEPING)
+		vcpu_put();
+	WRITE_ONCE(v->post->running, false);
+	rq_put(v->sched, cpu, ticks, state, vcpu_wake_time(v), vcpu_here() == v ? cpu : RQ_NO_CPU);
+}
+
+static void run(struct sched_entity *e, uint32_t cpu, uint64_t end)
+{
+	struct vcpu *v = vcpu_of(e), *before = vcpu_here();
+	struct sched_stats *s = &stats[cpu];
+	uint64_t begin = rdtsc();
+
+	WRITE_ONCE(v->post->cpu, cpu);
+	__atomic_store_n(&v->post->running, true, __ATOMIC_SEQ_CST);
+	if (answer(v)) {
+		v->entry_tsc = 0;
+		vcpu_run(v, end, rq_is_alone(e) && !(cpu == 0 && audit.period));
+		note_switch(s, v, before == v ? 0 : last_exits[cpu]);
+		last_exits[cpu] = v->exit_tsc;
+		turnlog_note(cpu, v, begin, rdtsc());
+	}
+	if (v->state == VCPU_STOPPED)
+		end_vcpu(v);
+	else
+		put_back(v, cpu, rdtsc() - begin);
+}
+
+/* Somebody who waits here, and a CPU that has nothing to do. */
+static void offer(uint32_t cpu)
+{
+	uint32_t idle = rq_idle_cpu(cpu);
+
+	if (idle != RQ_NO_CPU)
+		ask_and_kick(idle);
+}
+
+static void rest(uint32_t cpu)
+{
+	uint64_t begin = rdtsc(), until;
+
+	vcpu_put();
+	last_exits[cpu] = 0;
+	rq_set_idle(cpu, true);
+	until = rq_next_wake(cpu);
+	if (audit.period && cpu == 0)
+		until = MIN(until, audit_timer_next(&audit));
+	if (!rq_has_work(cpu, begin))
+		idle_until(until);
+	rq_set_idle(cpu, false);
+	stats[cpu].idle_ticks += rdtsc() - begin;
+}
+
+/* A step of an audit that is under way, or due: isolation is checked, and if it is broken nobody goes on. */
+static void audit_between_turns(void)
+{
+	if (!audit_is_due(&audit))
+		return;
+	world_stop();
+	audit_turn(&audit);
+	world_resume();
+	if (audit_violations(&audit))
+		vm_stop_all("audit");
 }
 
 void sched_run(void)
 {
-}
+	uint32_t cpu = this_cpu(cpu_number);
+	struct sched_entity *e;
+	uint64_t end;
 
-bool vcpu_ready(struct vcpu *v)
-{
-	struct vm *vm = v->vm;
-	uint64_t now = rdtsc(), slice = SLICE_MS * tsc_khz();
-
-	if (vm->limit) {
-		if (v->guest_ticks >= vm->limit) {
-			vm_stop(vm, VERDICT_STOPPED, "time-limit", 0);
-			return false;
+	ASSERT(!irqs_enabled());
+	while (__atomic_load_n(&vms_alive, __ATOMIC_SEQ_CST)) {
+		this_cpu(sched_asked) = false;
+		memory_fence(); /* before this CPU looks for what it was asked about */
+		if (cpu == 0)
+			audit_between_turns();
+		e = rq_pick(cpu, rdtsc(), &end);
+		if (!e) {
+			rest(cpu);
+			continue;
 		}
-		slice = MIN(slice, vm->limit - v->guest_ticks);
+		offer(cpu);
+		run(e, cpu, end);
 	}
-	if (v->state == VCPU_HALTED) {
-		if (v->timer_deadline && now < v->timer_deadline) {
-			/* A sleep counts no guest time; one beyond the limit would never end. */
-			if (vm->limit && now - v->exit_tsc >= vm->limit)
-				vm_stop(vm, VERDICT_STOPPED, "time-limit", 0);
-			return false;
-		}
-		/* Only its timer can wake a guest that has pended nothing for itself. */
-		if (!vcpu_wake(v)) {
-			vm_stop(vm, VERDICT_STOPPED, "halted", 0);
-			return false;
-		}
-	}
-	v->slice_end = now + slice;
-	return true;
-}
-
-uint64_t vm_run_all(struct vm **vms, unsigned int nr, uint64_t audit_ms)
-{
-	uint64_t flags = irq_save(), khz = tsc_khz();
-	struct vm *live[VMS_MAX];
-	struct audit_timer audit;
-
-	ASSERT(nr <= VMS_MAX);
-	for (unsigned int i = 0; i < nr; i++) {
-		live[i] = vms[i];
-		/* A limit beyond what the TSC counts is none. */
-		if (__builtin_mul_overflow(live[i]->options.limit_ms, khz, &live[i]->limit))
-			live[i]->limit = 0;
-	}
-	audit_timer_start(&audit, audit_ms);
-	while (nr) {
-		uint64_t wake = rdtsc() + SLICE_MS * khz; /* a limit or an audit may be due then */
-		bool idle = true;
-
-		for (unsigned int i = 0; i < nr;) {
-			struct vcpu *v = live[i]->vcpu;
-
-			audit_turn(&audit);
-			if (audit_violations(&audit)) /* isolation is broken: nobody goes on */
-				vm_stop(live[i], VERDICT_STOPPED, "audit", 0);
-			else if (vcpu_ready(v)) {
-				idle = false;
-				vcpu_run(v, nr == 1 && !audit_ms);
-			}
-			if (v->state != VCPU_STOPPED) {
-				if (v->timer_deadline)
-					wake = MIN(wake, v->timer_deadline);
-				i++;
-				continue;
-			}
-			report_vm(live[i]);
-			live[i] = live[--nr];
-			idle = false;
-		}
-		if (idle)
-			idle_until(wake);
-	}
+	vcpu_put();
 	asi_exit();
+}
+
+uint64_t sched_report_audits(void)
+{
 	audit_timer_report(&audit);
-	irq_restore(flags);
 	return audit_violations(&audit);
+}
+
+const struct sched_stats *sched_stats_of(uint32_t cpu)
+{
+	return &stats[cpu];
 }

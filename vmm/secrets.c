@@ -38,15 +38,19 @@ static void plant_ram(const struct vm *vm)
 		secrets_plant((void *)at, "guest RAM", mapped ? vm->owner : NULL);
 }
 
-int vm_plant_secrets(const struct vm *vm)
+static void plant_vcpu(struct vcpu *v)
 {
-	struct vcpu *v = vm->vcpu;
-
-	plant_tail((void *)vm, sizeof(*vm), "the page of struct vm", vm->owner);
 	plant_tail(v, sizeof(*v), "the page of struct vcpu", v->owner);
 	secrets_plant((char *)v->stack.top - VCPU_STACK_SIZE, "the far end of a vCPU's stack",
 		      v->owner);
 	secrets_plant((char *)v->xsave_area + XSAVE_SPARE, "an XSAVE area", v->owner);
+}
+
+int vm_plant_secrets(const struct vm *vm)
+{
+	plant_tail((void *)vm, sizeof(*vm), "the page of struct vm", vm->owner);
+	for (uint32_t id = 0; id < vm->nr_vcpus; id++)
+		plant_vcpu(vm->vcpus[id]);
 	plant_ram(vm);
 	return secrets_plant_class(LOCAL, vm->owner);
 }

@@ -52,18 +52,44 @@ static void load_registers(const struct vcpu *v)
 	fpu_load(v->xsave_area, v->xcr0);
 }
 
-/* Afterwards this CPU holds no guest's registers, and no VMCS that anyone relies on is current. */
-static void vcpu_put(void)
-{
-	if (this_cpu(vcpu_loaded))
-		save_registers(this_cpu(vcpu_loaded));
-	this_cpu(vcpu_loaded) = NULL;
-}
-
 static void make_current(const struct vcpu *v)
 {
 	if (!vmptrld(v->vmcs.v))
 		panic("VMPTRLD of 0x%lx failed", v->vmcs.v);
+}
+
+/*
+ * SDM, "Initializing a VMCS" and "Software Use of the VMCS": a VMCS is active on one processor at a time. VMCLEAR writes
+ * what the CPU keeps of it to memory, for the next one, and makes its launch state clear.
+ */
+static void clear(struct vcpu *v)
+{
+	if (!vmclear(v->vmcs.v))
+		panic("VMCLEAR of 0x%lx failed", v->vmcs.v);
+	v->host_rsp = 0; /* to be launched */
+	v->host_cr3 = 0; /* another CPU has other PCIDs */
+}
+
+void vcpu_put(void)
+{
+	struct vcpu *v = this_cpu(vcpu_loaded);
+
+	if (!v)
+		return;
+	save_registers(v);
+	clear(v);
+	this_cpu(vcpu_loaded) = NULL;
+}
+
+/*
+ * What this CPU caches of the guest's translations may be from an earlier stay; since then it has invalidated some of
+ * them elsewhere.
+ */
+static void arrive(struct vcpu *v)
+{
+	vmcs_setup_host_cpu();
+	vmx_flush_vpid(v->vpid);
+	v->last_cpu = this_cpu(cpu_number);
 }
 
 void vcpu_load(struct vcpu *v)
@@ -72,8 +98,15 @@ void vcpu_load(struct vcpu *v)
 		return;
 	vcpu_put();
 	make_current(v);
+	if (v->last_cpu != this_cpu(cpu_number))
+		arrive(v);
 	load_registers(v);
 	this_cpu(vcpu_loaded) = v;
+}
+
+struct vcpu *vcpu_here(void)
+{
+	return this_cpu(vcpu_loaded);
 }
 
 struct vcpu *vcpu_in_use(void)
@@ -81,6 +114,16 @@ struct vcpu *vcpu_in_use(void)
 	struct vcpu *v = this_cpu(vcpu_loaded);
 
 	return v && stack_current() == &v->stack ? v : NULL;
+}
+
+void vcpu_sync_ept(const struct vcpu *v)
+{
+	uint64_t *seen = &v->vm->ept_seen[this_cpu(cpu_number)], gen = READ_ONCE(v->vm->ept_gen);
+
+	if (likely(*seen == gen))
+		return;
+	vmx_flush_ept(v->vm->eptp);
+	*seen = gen;
 }
 
 static unsigned int order_of(size_t len)
@@ -118,7 +161,7 @@ static int alloc_parts(struct vcpu *v, struct mem_owner *owner)
 	if (v->vm->options.apic && !v->lapic)
 		return -ENOMEM;
 	if (v->lapic)
-		lapic_init(v->lapic, v->id);
+		lapic_init(v);
 	memcpy(vmcs, &revision, sizeof(revision));
 	stats_init(v->stats);
 	vmcs_setup_msr_bitmap(bitmap);
@@ -176,7 +219,19 @@ static void check_critical(const struct vcpu *v)
 		asi_require_mapped(v->asi, parts[i].start, parts[i].len, parts[i].what);
 }
 
-int vcpu_create(struct vm *vm, struct vcpu **out)
+/* Its VMCS as it is for all CPUs. */
+static void setup_vmcs(struct vcpu *v)
+{
+	vcpu_put();
+	clear(v);
+	make_current(v);
+	vmcs_setup(v);
+	if (v->state == VCPU_WAITS_FOR_SIPI)
+		vmcs_init_guest();
+	clear(v);
+}
+
+int vcpu_create(struct vm *vm, uint32_t id, struct vcpu **out)
 {
 	struct mem_owner *owner;
 	struct asi *asi;
@@ -191,9 +246,14 @@ int vcpu_create(struct vm *vm, struct vcpu **out)
 		return -ENOMEM;
 	}
 	v->vm = vm;
+	v->id = id;
 	v->asi = asi;
 	v->owner = owner;
-	v->vpid = vm->owner->id;
+	v->post = &vm->post[id];
+	v->vpid = (uint16_t)(vm->owner->id * VCPUS_MAX + id);
+	v->last_cpu = VCPU_NO_CPU;
+	v->state = id ? VCPU_WAITS_FOR_SIPI : VCPU_RUNNABLE;
+	v->dormant = id;
 	v->xcr0 = XCR0_X87;
 	v->dr6 = DR6_FIXED;
 	err = alloc_parts(v, owner);
@@ -202,13 +262,7 @@ int vcpu_create(struct vm *vm, struct vcpu **out)
 		return err;
 	}
 	check_critical(v);
-	vcpu_put();
-	/* SDM, "Initializing a VMCS": VMCLEAR makes the launch state clear. */
-	if (!vmclear(v->vmcs.v))
-		panic("VMCLEAR of 0x%lx failed", v->vmcs.v);
-	make_current(v);
-	vmcs_setup(v);
-	vmx_flush_vpid(v->vpid); /* another guest's before, or what ran before us */
+	setup_vmcs(v);
 	*out = v;
 	return 0;
 }
@@ -219,14 +273,10 @@ void vcpu_destroy(struct vcpu *v)
 	struct mem_owner *owner = v->owner;
 	struct asi *asi = v->asi;
 
-	if (this_cpu(vcpu_loaded) == v)
-		this_cpu(vcpu_loaded) = NULL;
-	if (v->vmcs.v != HPA_NONE.v) {
-		/* The CPU may hold parts of an active VMCS and write them back whenever it likes. */
-		if (!vmclear(v->vmcs.v))
-			panic("VMCLEAR of 0x%lx failed", v->vmcs.v);
+	/* Its VMCS has been cleared: no CPU holds parts of it that it may write back. */
+	ASSERT(this_cpu(vcpu_loaded) != v);
+	if (v->vmcs.v != HPA_NONE.v)
 		page_free(hpa_to_direct(v->vmcs), 0);
-	}
 	if (v->msr_bitmap.v != HPA_NONE.v)
 		page_free(hpa_to_direct(v->msr_bitmap), 0);
 	if (v->stack.top)
@@ -246,14 +296,4 @@ void vcpu_set_multiboot_entry(struct vcpu *v, uint32_t entry, uint32_t info)
 	v->regs[RAX] = MBI_ENTRY_EAX;
 	v->regs[RBX] = info;
 	vmcs_write(VMCS_GUEST_RIP, entry);
-}
-
-bool vcpu_wake(struct vcpu *v)
-{
-	vcpu_load(v);
-	vcpu_check_timer(v, rdtsc());
-	if (!inject_can_wake(v))
-		return false;
-	v->state = VCPU_RUNNABLE;
-	return true;
 }

@@ -10,6 +10,7 @@
 #include "arch/stack.h"
 #include "arch/vmx_run.h"
 #include "asi/asi.h"
+#include "vmm/control.h"
 #include "vmm/inject.h"
 
 /* Register numbers as the SDM encodes them in instructions and exit qualifications. */
@@ -17,15 +18,19 @@ enum gpr { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R
 
 enum vcpu_state {
 	VCPU_RUNNABLE,
-	VCPU_HALTED,  /* in HLT: waits for an event */
+	VCPU_HALTED, /* in HLT: waits for an event */
+	VCPU_WAITS_FOR_SIPI,
 	VCPU_STOPPED, /* for good; vm->verdict says why */
 };
 
 #define VCPU_STACK_SIZE 0x4000 /* below stack_top */
+#define VCPU_NO_CPU	(~0U)
 
 struct vm;
 struct lapic;
+struct vcpu_post;
 struct vcpu_stats;
+struct sched_entity;
 
 struct vcpu {
 	/* vmx_run.S knows the offsets of these (arch/vmx_run.h; asserted in vcpu.c). */
@@ -41,8 +46,13 @@ struct vcpu {
 	enum vcpu_state state;
 	hpa_t vmcs, msr_bitmap; /* pages that only the CPU reads */
 	uint16_t vpid;
-	struct stack stack; /* turns of this vCPU run here; its canary is LOCAL as well */
-	bool alone;	    /* nobody else wants this CPU: its turns follow each other */
+	struct stack stack;	    /* turns of this vCPU run here; its canary is LOCAL as well */
+	bool alone;		    /* nobody else wants this CPU: its turns follow each other */
+	bool dormant;		    /* asleep with no timer: not counted in vm->nr_awake */
+	uint32_t last_cpu;	    /* that it was loaded on; VCPU_NO_CPU: none yet */
+	struct vcpu_post *post;	    /* how others reach it */
+	struct sched_entity *sched; /* SENSITIVE: the scheduler's */
+	struct control_request request;
 
 	/* The exit being handled. */
 	uint32_t exit_reason; /* basic reason, bits 15:0 */
@@ -68,13 +78,18 @@ struct vcpu {
 	uint64_t hc_deadline;	/* of the hypercall timer; 0: off */
 	uint8_t hc_vector;
 
-	uint64_t slice_end;   /* TSC at which the turn of this vCPU ends */
+	uint64_t entry_tsc;   /* TSC of the first entry since the scheduler has set it to 0 */
+	uint64_t turn_end;    /* TSC at which the scheduler wants the CPU back */
+	uint64_t slice_end;   /* TSC at which the turn ends: then, or with the guest's time limit */
 	uint64_t guest_ticks; /* spent in the guest, the way in and out included */
 	struct vcpu_stats *stats;
 };
 
-/* Makes the only vCPU of @vm, ready for vcpu_set_entry. 0 or -ENOMEM. */
-__must_check int vcpu_create(struct vm *vm, struct vcpu **out);
+/*
+ * Makes vCPU @id of @vm: the first one ready for vcpu_set_multiboot_entry(), the others to be started by it. 0 or
+ * -ENOMEM. It is loaded on no CPU, then and when it is destroyed. Unrestricted.
+ */
+__must_check int vcpu_create(struct vm *vm, uint32_t id, struct vcpu **out);
 void vcpu_destroy(struct vcpu *v);
 
 /*
@@ -84,29 +99,38 @@ void vcpu_destroy(struct vcpu *v);
 void vcpu_set_multiboot_entry(struct vcpu *v, uint32_t entry, uint32_t info);
 
 /*
- * Puts @v into this CPU: its VMCS, its MSRs, debug registers and x87 to AVX-512 state. Whoever was
- * there before is saved, so a vCPU that runs again and again is switched once. Interrupts off.
+ * Puts @v, loaded on no other CPU, into this one: its VMCS, its MSRs, debug registers and x87 to AVX-512 state. Whoever
+ * was there before is saved first. Interrupts off.
  */
 void vcpu_load(struct vcpu *v);
+/* Saves whoever is loaded here. Afterwards this CPU holds no guest's registers, and any CPU may load it. */
+void vcpu_put(void);
 
-/* The vCPU on whose stack this runs; NULL if it is none's. */
+/* The vCPU that is loaded here, and the one on whose stack this runs; NULL if there is none. */
+struct vcpu *vcpu_here(void);
 struct vcpu *vcpu_in_use(void);
 
-/*
- * Gives the vCPU, which vcpu_ready() has let go, a turn on its own stack (vmm/run.c); if it is @alone, one turn
- * after the other until it stops, without a crossing. Base stack, unrestricted, interrupts off; the same
- * on return.
- */
-void vcpu_run(struct vcpu *v, bool alone);
+/* Before a VM entry: what this CPU caches of the VM's EPT is as its tables are now. */
+void vcpu_sync_ept(const struct vcpu *v);
 
 /*
- * Whether the vCPU may have a turn, and then until when: slice_end. Otherwise it waits for its timer, or has been
- * stopped because it will never run again (schedule.c). Base stack, or restricted on its own.
+ * Gives the vCPU a turn on its own stack (vmm/run.c), until TSC @end at most; if it is @alone, one turn after the
+ * other until it stops or this CPU is asked, without a crossing. Base stack, unrestricted, interrupts
+ * off; the same on return.
  */
-bool vcpu_ready(struct vcpu *v);
+void vcpu_run(struct vcpu *v, uint64_t end, bool alone);
 
-/* Whether the halted vCPU has been woken: its timer has run out, or something is pending. */
-bool vcpu_wake(struct vcpu *v);
+/*
+ * Whether the guest of the loaded vCPU may be entered now, and then until when: slice_end, TSC @end at most. Otherwise
+ * it sleeps, or has stopped (vmm/ready.c). Unrestricted, or restricted on its own.
+ */
+bool vcpu_ready(struct vcpu *v, uint64_t end);
+/* When a sleeping vCPU is to be looked at without a reason from outside: TSC, or RQ_NEVER. */
+uint64_t vcpu_wake_time(const struct vcpu *v);
+
+/* startup.c: what INIT, and a start-up IPI with @vector, do to @v, which is loaded. */
+void vcpu_init(struct vcpu *v);
+void vcpu_startup(struct vcpu *v, uint8_t vector);
 
 /* A timer has been set or stopped: looks for the first deadline (timer.c). */
 void vcpu_timer_changed(struct vcpu *v);

@@ -13,7 +13,6 @@
 #include "vmm/cpuid.h"
 #include "vmm/ept.h"
 #include "vmm/guestram.h"
-#include "vmm/idle.h"
 #include "vmm/loader.h"
 #include "vmm/owner.h"
 #include "vmm/vcpu.h"
@@ -43,8 +42,6 @@ int __init vm_init(void)
 	void *region = page_zalloc(0, SENSITIVE, NULL); /* the CPU's, for as long as VMX is on */
 	int err = region ? vmcs_init() : -ENOMEM;
 
-	if (!err)
-		err = idle_init();
 	if (!err)
 		err = vm_init_cpu(region);
 	if (err) {
@@ -103,8 +100,10 @@ static int vm_fill(struct vm *vm)
 
 	if (!err)
 		err = ept_create(vm);
-	if (!err)
-		err = vcpu_create(vm, &vm->vcpu);
+	for (uint32_t id = 0; !err && id < vm->options.cpus; id++) {
+		err = vcpu_create(vm, id, &vm->vcpus[id]);
+		vm->nr_vcpus += !err;
+	}
 	return err;
 }
 
@@ -124,6 +123,7 @@ int vm_create(const struct vm_options *options, const void *image, size_t len,
 			  err == -ENOSPC ? "too many guests" : "memory has run out");
 	else
 		err = loader_load(vm, image, len, modules, nr_modules);
+	vcpu_put(); /* from here on any CPU may run it */
 	if (err && vm)
 		vm_destroy(vm);
 	if (!err)
@@ -137,9 +137,10 @@ void vm_destroy(struct vm *vm)
 	struct asi *asi = vm->asi;
 
 	asi_exit(); /* its domain is current nowhere from here on */
+	vcpu_put();
 	vms[owner->id] = NULL;
-	if (vm->vcpu)
-		vcpu_destroy(vm->vcpu);
+	for (uint32_t id = 0; id < vm->nr_vcpus; id++)
+		vcpu_destroy(vm->vcpus[id]);
 	ept_destroy(vm);
 	guestram_destroy(vm);
 	vfree(vm);
@@ -149,11 +150,18 @@ void vm_destroy(struct vm *vm)
 void vm_stop(struct vm *vm, enum verdict verdict, const char *reason, uint32_t code)
 {
 	ASSERT(verdict != VERDICT_NONE);
-	vm->vcpu->state = VCPU_STOPPED;
-	vm->vcpu->events.due = 0;
-	if (vm->verdict != VERDICT_NONE)
+	if (__atomic_exchange_n(&vm->stopping, true, __ATOMIC_SEQ_CST))
 		return;
-	vm->verdict = verdict;
 	vm->reason = reason;
 	vm->code = code;
+	__atomic_store_n(&vm->verdict, verdict, __ATOMIC_SEQ_CST);
+	for (uint32_t id = 0; id < vm->nr_vcpus; id++)
+		post_look(vm, id);
+}
+
+void vm_stop_all(const char *reason)
+{
+	for (unsigned int id = 0; id <= OWNER_MAX; id++)
+		if (vms[id])
+			vm_stop(vms[id], VERDICT_STOPPED, reason, 0);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A virtual machine: its memory, its domain, its vCPU, and how it ended. LOCAL memory of
+ * A virtual machine: its memory, its domain, its vCPUs, and how it ended. LOCAL memory of
  * its own; the table of VMs (vmm/vm.c) is sensitive.
  */
 #pragma once
@@ -9,10 +9,19 @@
 #include <stdint.h>
 #include "asi/window.h"
 #include "mm/ptable.h"
+#include "arch/layout.h"
+#include "arch/spinlock.h"
 #include "vmm/com1.h"
+#include "vmm/post.h"
 #include "vmm/vmoptions.h"
 
-enum verdict { VERDICT_NONE, VERDICT_PASS, VERDICT_FAIL, VERDICT_STOPPED };
+enum verdict {
+	VERDICT_NONE,
+	VERDICT_PASS,
+	VERDICT_FAIL,
+	VERDICT_STOPPED,
+	VERDICT_ENDED, /* by a privileged guest, vmm/control.h: neither passed nor failed */
+};
 
 struct vcpu;
 
@@ -20,10 +29,19 @@ struct vm {
 	struct vm_options options; /* name, memory, limit */
 	struct mem_owner *owner;   /* GLOBAL */
 	struct asi *asi;
-	struct vcpu *vcpu;
+	struct vcpu *vcpus[VCPUS_MAX];
+	uint32_t nr_vcpus; /* that have been made */
+	struct vcpu_post post[VCPUS_MAX];
+	uint32_t nr_awake;     /* vCPUs that run, or will by themselves; atomic */
+	uint32_t nr_in_queues; /* vCPUs that the scheduler has; atomic */
+	bool has_ended;	       /* all of them are gone, and it has been reported */
+
+	struct spinlock lock; /* devices: vCPUs come to them one at a time */
 
 	struct ptable ept;
 	uint64_t eptp;
+	uint64_t ept_gen;	     /* new with each unmapping; the world stands still meanwhile */
+	uint64_t ept_seen[CPUS_MAX]; /* of it, when the CPU last flushed */
 	uint64_t ram_bytes;
 	hpa_t *ram; /* frame of each 2 MiB of guest-physical space, HPA_NONE where it has no RAM (now) */
 	struct window window; /* how handlers reach RAM with guest-map=none */
@@ -34,9 +52,10 @@ struct vm {
 	uint64_t
 		unserved; /* accesses to MMIO and ports that nothing serves; the first are reported */
 
-	enum verdict verdict;
-	const char *reason; /* a word from docs/serial.md; NULL for pass and fail */
-	uint32_t code;	    /* what the guest wrote to PORT_EXIT */
+	enum verdict verdict; /* other than none: all vCPUs stop */
+	const char *reason;   /* a word from docs/serial.md; NULL for pass and fail */
+	uint32_t code;	      /* what the guest wrote to PORT_EXIT */
+	bool stopping;	      /* somebody is writing these three, @verdict last; atomic */
 };
 
 /*
@@ -52,7 +71,7 @@ __must_check int vm_init_cpu(void *region);
 
 /*
  * Makes a VM of the boot module [@image, @image + @len) and its command line @words, places the
- * image and readies the vCPU. On error says why in one line and returns -errno; nothing is left.
+ * image and readies the first vCPU; the others wait for it to start them. On error says why in one line and returns -errno; nothing is left.
  * @modules: further modules for the guest, @nr_modules of them.
  */
 struct vm_module {
@@ -70,14 +89,10 @@ void vm_destroy(struct vm *vm);
 
 /*
  * Ends the VM with a verdict; @reason is a string constant, @code as above. Safe in restricted
- * handlers: it only marks, the report comes later. The first call wins.
+ * handlers: it only marks, and makes the CPUs of all its vCPUs look; the report comes later. The first call wins.
  */
 void vm_stop(struct vm *vm, enum verdict verdict, const char *reason, uint32_t code);
+/* All VMs that there are. Unrestricted. */
+void vm_stop_all(const char *reason);
 
-/*
- * Runs all VMs, at most VMS_MAX, in turns on this CPU until each has stopped; reports each then. Every
- * @audit_ms (0: never) an audit begins, a step between two turns; if it finds anything, all VMs are
- * stopped. Returns what it found.
- */
 #define VMS_MAX 64
-uint64_t vm_run_all(struct vm **vms, unsigned int nr, uint64_t audit_ms); /* schedule.c */

@@ -70,6 +70,8 @@ static const struct {
 #define FLAT_LIMIT   0xffffffffUL
 #define AR_CODE32    (0xb | SEG_AR_S | SEG_AR_P | SEG_AR_DB | SEG_AR_G) /* read, accessed */
 #define AR_DATA32    (0x3 | SEG_AR_S | SEG_AR_P | SEG_AR_DB | SEG_AR_G) /* write, accessed */
+#define AR_REAL_MODE (0x3 | SEG_AR_S | SEG_AR_P) /* write, accessed; CS too */
+#define AR_LDT	     (0x2 | SEG_AR_P)
 #define AR_TSS32     (0xb | SEG_AR_P) /* busy: the only one that enters */
 #define SEL_GUEST_CS 0x08
 #define SEL_GUEST_DS 0x10
@@ -163,6 +165,62 @@ static const struct field_value guest_reset[] = {
 	{ VMCS_LINK_POINTER, NO_LINK },
 };
 
+/*
+ * SDM, "IA-32 and Intel 64 Processor States Following Power-up, Reset, or INIT", the column of INIT: what is not named is
+ * not changed. CS leads nowhere yet: a start-up IPI sets it.
+ */
+static const struct field_value guest_init[] = {
+	{ VMCS_GUEST_CS_SELECTOR, 0xf000 },
+	{ VMCS_GUEST_CS_BASE, 0xffff0000 },
+	{ VMCS_GUEST_CS_LIMIT, 0xffff },
+	{ VMCS_GUEST_CS_AR, AR_REAL_MODE },
+	{ VMCS_GUEST_SS_SELECTOR, 0 },
+	{ VMCS_GUEST_SS_BASE, 0 },
+	{ VMCS_GUEST_SS_LIMIT, 0xffff },
+	{ VMCS_GUEST_SS_AR, AR_REAL_MODE },
+	{ VMCS_GUEST_DS_SELECTOR, 0 },
+	{ VMCS_GUEST_DS_BASE, 0 },
+	{ VMCS_GUEST_DS_LIMIT, 0xffff },
+	{ VMCS_GUEST_DS_AR, AR_REAL_MODE },
+	{ VMCS_GUEST_ES_SELECTOR, 0 },
+	{ VMCS_GUEST_ES_BASE, 0 },
+	{ VMCS_GUEST_ES_LIMIT, 0xffff },
+	{ VMCS_GUEST_ES_AR, AR_REAL_MODE },
+	{ VMCS_GUEST_FS_SELECTOR, 0 },
+	{ VMCS_GUEST_FS_BASE, 0 },
+	{ VMCS_GUEST_FS_LIMIT, 0xffff },
+	{ VMCS_GUEST_FS_AR, AR_REAL_MODE },
+	{ VMCS_GUEST_GS_SELECTOR, 0 },
+	{ VMCS_GUEST_GS_BASE, 0 },
+	{ VMCS_GUEST_GS_LIMIT, 0xffff },
+	{ VMCS_GUEST_GS_AR, AR_REAL_MODE },
+	{ VMCS_GUEST_LDTR_SELECTOR, 0 },
+	{ VMCS_GUEST_LDTR_BASE, 0 },
+	{ VMCS_GUEST_LDTR_LIMIT, 0xffff },
+	{ VMCS_GUEST_LDTR_AR, AR_LDT },
+	{ VMCS_GUEST_TR_SELECTOR, 0 },
+	{ VMCS_GUEST_TR_BASE, 0 },
+	{ VMCS_GUEST_TR_LIMIT, 0xffff },
+	{ VMCS_GUEST_TR_AR, AR_TSS32 },
+	{ VMCS_GUEST_GDTR_BASE, 0 },
+	{ VMCS_GUEST_GDTR_LIMIT, 0xffff },
+	{ VMCS_GUEST_IDTR_BASE, 0 },
+	{ VMCS_GUEST_IDTR_LIMIT, 0xffff },
+	{ VMCS_GUEST_CR0, CR0_ET | CR0_NE },
+	{ VMCS_GUEST_CR3, 0 },
+	{ VMCS_CR4_SHADOW, 0 },
+	{ VMCS_GUEST_CR4, CR4_VMXE },
+	{ VMCS_GUEST_EFER, 0 },
+	{ VMCS_GUEST_DR7, DR7_FIXED },
+	{ VMCS_GUEST_RSP, 0 },
+	{ VMCS_GUEST_RIP, 0xfff0 },
+	{ VMCS_GUEST_RFLAGS, RFLAGS_FIXED },
+	{ VMCS_GUEST_DEBUGCTL, 0 },
+	{ VMCS_GUEST_INTERRUPTIBILITY, 0 },
+	{ VMCS_GUEST_ACTIVITY, ACTIVITY_ACTIVE },
+	{ VMCS_GUEST_PENDING_DBG, 0 },
+};
+
 static void write_all(const struct field_value *t, unsigned int nr)
 {
 	for (unsigned int i = 0; i < nr; i++)
@@ -200,7 +258,7 @@ static void setup_controls(const struct vcpu *v)
 	vmcs_write(VMCS_CR4_MASK, ~(CR4_GUEST_OWNED & guest_cpu()->cr4));
 }
 
-static void setup_host(struct vcpu *v)
+static void setup_host(const struct vcpu *v)
 {
 	write_all(host_state, ARRAY_SIZE(host_state));
 	vmcs_write(VMCS_HOST_CR0, read_cr0());
@@ -208,19 +266,21 @@ static void setup_host(struct vcpu *v)
 	vmcs_write(VMCS_HOST_EFER, rdmsr(MSR_EFER));
 	vmcs_write(VMCS_HOST_PAT, rdmsr(MSR_PAT));
 	vmcs_write(VMCS_HOST_FS_BASE, (uint64_t)&v->stack); /* the canary of exit handlers */
-	vmcs_write(VMCS_HOST_GS_BASE, rdmsr(MSR_GS_BASE));
 	/*
 	 * SDM, "Loading Host Segment and Descriptor-Table Registers": every exit sets the limits of
 	 * GDTR and IDTR to 0xffff. The IDT is whole, and no selector beyond the GDT is ever loaded.
 	 */
-	vmcs_write(VMCS_HOST_GDTR_BASE, gdt_base());
 	vmcs_write(VMCS_HOST_IDTR_BASE, idt_base());
-	vmcs_write(VMCS_HOST_TR_BASE, gdt_tss_base());
 	vmcs_write(VMCS_HOST_RIP,
 		   (uint64_t)(mitigate_each_exit(v->asi) ? vmx_exit_flush : vmx_exit));
 	/* Written at the first entry, when they are known: HOST_CR3 by run.c, HOST_RSP by vmx_run. */
-	v->host_cr3 = 0;
-	v->host_rsp = 0;
+}
+
+void vmcs_setup_host_cpu(void)
+{
+	vmcs_write(VMCS_HOST_GS_BASE, rdmsr(MSR_GS_BASE));
+	vmcs_write(VMCS_HOST_GDTR_BASE, gdt_base());
+	vmcs_write(VMCS_HOST_TR_BASE, gdt_tss_base());
 }
 
 void vmcs_setup(struct vcpu *v)
@@ -228,6 +288,17 @@ void vmcs_setup(struct vcpu *v)
 	setup_controls(v);
 	setup_host(v);
 	write_all(guest_reset, ARRAY_SIZE(guest_reset));
+}
+
+void vmcs_init_guest(void)
+{
+	/* SDM: CD and NW stay; the guest's are in the shadow. */
+	uint64_t caches = vmcs_read(VMCS_CR0_SHADOW) & (CR0_CD | CR0_NW);
+
+	write_all(guest_init, ARRAY_SIZE(guest_init));
+	vmcs_write(VMCS_CR0_SHADOW, CR0_ET | caches);
+	vmcs_write(VMCS_ENTRY_CTLS, vmx_control_word(VMX_ENTRY)); /* no IA-32e mode */
+	vmcs_write(VMCS_ENTRY_INTR_INFO, 0);
 }
 
 /* The bit of a read bitmap, in bits from the start of the page; SDM, "MSR-Bitmap Address". */

@@ -10,6 +10,11 @@ __must_check int vmcs_init(void);
 
 /* Fills the current VMCS, which is clear, for @v: controls, host state, guest state after RESET. */
 void vmcs_setup(struct vcpu *v);
+/* What of the host state is this CPU's own: whenever the VMCS has come from another one. */
+void vmcs_setup_host_cpu(void);
+
+/* Makes the guest state of the current VMCS that after INIT. */
+void vmcs_init_guest(void);
 
 /*
  * Fills the MSR bitmaps, a page: every access exits but those to the MSRs that the VMCS or

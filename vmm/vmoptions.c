@@ -66,8 +66,8 @@ static int read_cpus(struct why *why, struct word w, struct word value, struct v
 
 	if (!parse_u64(value.start, value.len, &n) || n == 0)
 		return wrong(why, w, "not a number of vCPUs");
-	if (n > 1)
-		return wrong(why, w, "this build has one vCPU per VM");
+	if (n > VCPUS_MAX)
+		return wrong(why, w, "more vCPUs than a VM can have, which are 8");
 	out->cpus = (uint32_t)n;
 	return 0;
 }
@@ -104,11 +104,11 @@ static int read_guest_map(struct why *why, struct word w, struct word value, str
 	return 0;
 }
 
-static int read_apic(struct why *why, struct word w, struct word value, struct vm_options *out)
+static int read_switch(struct why *why, struct word w, struct word value, bool *out)
 {
 	if (!parse_is(value, "on") && !parse_is(value, "off"))
 		return wrong(why, w, "on and off are known");
-	out->apic = parse_is(value, "on");
+	*out = parse_is(value, "on");
 	return 0;
 }
 
@@ -135,16 +135,27 @@ static int read_word(struct why *why, struct word w, struct vm_options *out)
 		return read_domain(why, w, value, out);
 	if (parse_key(w, "guest-map", &value))
 		return read_guest_map(why, w, value, out);
-	if (parse_key(w, "apic", &value))
-		return read_apic(why, w, value, out);
+	if (parse_key(w, "apic", &value)) {
+		out->apic_given = true;
+		return read_switch(why, w, value, &out->apic);
+	}
+	if (parse_key(w, "control", &value))
+		return read_switch(why, w, value, &out->control);
 	if (parse_key(w, "limit", &value))
 		return read_limit(why, w, value, out);
 	return wrong(why, w, "unknown word (the guest's own arguments stand behind \"--\")");
 }
 
-/* RAM would lie over the registers. */
-static int check_apic(struct why *why, const struct vm_options *o)
+/* Without one, vCPUs could not start each other. With one, RAM would lie over the registers. */
+static int check_apic(struct why *why, struct vm_options *o)
 {
+	if (o->cpus > 1 && !o->apic_given)
+		o->apic = true;
+	if (o->cpus > 1 && !o->apic) {
+		fmt_print(why->buf, why->size, "apic=off: only the first of %u vCPUs could run",
+			  o->cpus);
+		return -EINVAL;
+	}
 	if (!o->apic || o->mem_mib <= APIC_MEM_MIB_MAX)
 		return 0;
 	fmt_print(why->buf, why->size, "apic=on: mem= is at most %u then", APIC_MEM_MIB_MAX);

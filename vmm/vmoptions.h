@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #define VM_NAME_MAX 32 /* with the closing NUL */
+#define VCPUS_MAX   8
 
 enum vm_domain {
 	VM_DOMAIN_VM,	/* one ASI domain for the whole VM */
@@ -27,13 +28,15 @@ enum guest_map {
 struct vm_options {
 	char name[VM_NAME_MAX];	  /* name=, of A-Z a-z 0-9 . _ -; "" if not given */
 	uint64_t mem_mib;	  /* mem=, default 64 */
-	uint32_t cpus;		  /* cpus=, default 1 */
+	uint32_t cpus;		  /* cpus=, 1 to VCPUS_MAX, default 1 */
 	enum vm_asi asi;	  /* asi=on|off|strict */
 	enum vm_domain domain;	  /* domain=vm|vcpu, default vm */
 	uint64_t limit_ms;	  /* limit=, 0 or not given: none */
 	const char *args;	  /* the guest's own, behind "--"; "" if there are none */
 	enum guest_map guest_map; /* guest-map=all|none, default all */
-	bool apic;		  /* apic=on|off, default off */
+	bool apic;		  /* apic=on|off, default on with several vCPUs */
+	bool apic_given;
+	bool control; /* control=on|off, default off: may end and make VMs (vmm/control.h) */
 };
 
 /*

@@ -64,6 +64,12 @@ def choose(machine):
     return machine
 
 
+def cmdline(args, machine):
+    """Vestibule's command line. Bochs with several CPUs hardly goes on while all of them halt: they poll there."""
+    polls = machine == "bochs" and args.cpus * args.threads > 1
+    return f"idle=poll {args.cmdline}".strip() if polls else args.cmdline
+
+
 def command(args, machine, iso, work):
     """The command that boots @iso with the options @args of scripts/run. Scratch files go to the
     folder @work; serial output goes to @work/serial, the emulator's own messages to @work/log."""

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/* Whether a vCPU has something to run for, how long it sleeps otherwise, and when its VM will never wake again. */
+#include "arch/insn.h"
+#include "arch/tsc.h"
+#include "arch/vmx.h"
+#include "lib/bitops.h"
+#include "vmm/post.h"
+#include "vmm/runqueue.h"
+#include "vmm/vcpu.h"
+#include "vmm/vm.h"
+
+/*
+ * A vCPU without a timer sleeps until others of its VM send it something. When all do that, none ever will: then the VM
+ * has come to its end. Who is counted out looks for mail behind that: a sender that is the last one awake has
+ * posted before it counted itself out, and whoever takes mail counts itself in before it takes it.
+ */
+static void count_awake(struct vcpu *v)
+{
+	struct vm *vm = v->vm;
+	bool dormant = v->state != VCPU_RUNNABLE && !v->timer_deadline;
+
+	if (dormant == v->dormant)
+		return;
+	v->dormant = dormant;
+	if (!dormant)
+		__atomic_fetch_add(&vm->nr_awake, 1, __ATOMIC_SEQ_CST);
+	else if (__atomic_sub_fetch(&vm->nr_awake, 1, __ATOMIC_SEQ_CST) == 0 &&
+		 !post_any_pending(vm))
+		vm_stop(vm, VERDICT_STOPPED, "halted", 0);
+}
+
+static void take_mail(struct vcpu *v)
+{
+	if (!post_is_pending(v->vm, v->id))
+		return;
+	if (v->dormant) {
+		v->dormant = false;
+		__atomic_fetch_add(&v->vm->nr_awake, 1, __ATOMIC_SEQ_CST);
+	}
+	post_collect(v);
+}
+
+/* A sleep counts no guest time; one beyond the limit would never end. */
+static bool sleeps_too_long(const struct vcpu *v, uint64_t now)
+{
+	return v->vm->limit && v->timer_deadline && now - v->exit_tsc >= v->vm->limit;
+}
+
+static bool wake(struct vcpu *v, uint64_t now)
+{
+	vcpu_check_timer(v, now);
+	take_mail(v);
+	if (v->state == VCPU_HALTED && inject_can_wake(v))
+		v->state = VCPU_RUNNABLE;
+	count_awake(v);
+	return v->state == VCPU_RUNNABLE;
+}
+
+bool vcpu_ready(struct vcpu *v, uint64_t end)
+{
+	struct vm *vm = v->vm;
+	uint64_t now = rdtsc();
+
+	if (vm->limit && v->guest_ticks >= vm->limit)
+		vm_stop(vm, VERDICT_STOPPED, "time-limit", 0);
+	if (READ_ONCE(vm->verdict) == VERDICT_NONE && !wake(v, now) && sleeps_too_long(v, now))
+		vm_stop(vm, VERDICT_STOPPED, "time-limit", 0);
+	if (READ_ONCE(vm->verdict) != VERDICT_NONE)
+		v->state = VCPU_STOPPED;
+	if (v->state != VCPU_RUNNABLE)
+		return false;
+	v->slice_end = vm->limit ? MIN(end, now + (vm->limit - v->guest_ticks)) : end;
+	return true;
+}
+
+uint64_t vcpu_wake_time(const struct vcpu *v)
+{
+	if (!v->timer_deadline)
+		return RQ_NEVER;
+	return v->vm->limit ? MIN(v->timer_deadline, v->exit_tsc + v->vm->limit)
+			    : v->timer_deadline;
+}
