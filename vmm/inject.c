@@ -237,6 +237,10 @@ void vcpu_deliver_events(struct vcpu *v)
 	uint32_t blocked, windows = 0;
 	int irq = next_irq(v);
 
+	if (irq < 0 && !e->nmi && !e->exception && !e->reinject_info) {
+		set_windows(e, 0);
+		return;
+	}
 	blocked = vmcs_read32(VMCS_GUEST_INTERRUPTIBILITY);
 	if (enter_one(v, irq, blocked, vmcs_read(VMCS_GUEST_RFLAGS)))
 		irq = next_irq(v);

@@ -48,6 +48,8 @@ static bool sleeps_too_long(const struct vcpu *v, uint64_t now)
 
 static bool wake(struct vcpu *v, uint64_t now)
 {
+	if (v->state == VCPU_RUNNABLE && !v->timer_deadline && !READ_ONCE(v->post->pending))
+		return true; /* most come back from the end of a turn */
 	vcpu_check_timer(v, now);
 	take_mail(v);
 	if (v->state == VCPU_HALTED && inject_can_wake(v))

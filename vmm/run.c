@@ -253,7 +253,6 @@ static void turn(struct vcpu *v)
 	 * The guest is entered once even if the turn is over by now: what is left of its time limit may be
 	 * less than the way here takes, and nothing but an entry uses it up.
 	 */
-	vcpu_check_timer(v, now);
 	prepare_entry(v);
 	asi_enter(v->asi);
 	if (!v->entry_tsc)

@@ -19,22 +19,24 @@ struct runqueue {
 };
 
 static struct runqueue queues[CPUS_MAX]; /* by the core's first CPU */
-static uint64_t slice_ticks, cpus_in_use, cores;
+static uint64_t slice_ticks, cores;
 static __nonsensitive uint64_t rq_idle_cpus; /* written by CPUs that doze in a guest's space */
+
+static uint32_t first_of_core[CPUS_MAX];
 
 static uint32_t core_of(uint32_t cpu)
 {
-	return bit_lowest(cpu_siblings(cpu) & cpus_in_use);
+	return first_of_core[cpu];
 }
 
 void rq_init(uint64_t slice, uint64_t cpus)
 {
 	slice_ticks = slice;
-	cpus_in_use = cpus;
 	cores = rq_idle_cpus = 0;
 	for_each_cpu (cpu, cpus) {
-		uint32_t core = core_of(cpu);
+		uint32_t core = bit_lowest(cpu_siblings(cpu) & cpus);
 
+		first_of_core[cpu] = core;
 		cores |= BIT(core);
 		queues[core] = (struct runqueue){ 0 };
 		list_init(&queues[core].members);
@@ -95,11 +97,13 @@ void rq_remove(struct sched_entity *e)
 /* Sleepers whose time has come, or who have a reason, wait from now on. The lock is held. */
 static void wake_sleepers(struct runqueue *q, uint64_t now)
 {
+	uint64_t least = q->min_vruntime - MIN(q->min_vruntime, slice_ticks);
 	struct list *p;
 
+	if (q->nr_runnable == q->nr)
+		return; /* nobody sleeps */
 	list_for_each (p, &q->members) {
 		struct sched_entity *e = list_entry(p, struct sched_entity, link);
-		uint64_t least = q->min_vruntime - MIN(q->min_vruntime, slice_ticks);
 
 		if (e->state != SCHED_SLEEPING || (now < e->wake && !sched_may_wake(e)))
 			continue;
@@ -207,9 +211,12 @@ static uint32_t busiest(void)
 /* A core that has two or more to run for each one of ours gives us one. */
 static void balance(uint32_t core)
 {
-	uint32_t other = busiest();
 	struct sched_entity *e;
+	uint32_t other;
 
+	if (cores == BIT(core))
+		return;
+	other = busiest();
 	if (READ_ONCE(queues[other].nr_runnable) < READ_ONCE(queues[core].nr_runnable) + 2)
 		return;
 	e = take_from(other);
@@ -304,10 +311,12 @@ void rq_set_idle(uint32_t cpu, bool idle)
 
 uint32_t rq_idle_cpu(uint32_t cpu)
 {
-	uint64_t idle = __atomic_load_n(&rq_idle_cpus, __ATOMIC_SEQ_CST) & ~BIT(cpu);
-	uint64_t siblings = idle & cpu_siblings(cpu);
+	uint64_t idle = __atomic_load_n(&rq_idle_cpus, __ATOMIC_SEQ_CST) & ~BIT(cpu), siblings;
 
-	if (!idle || !READ_ONCE(queues[core_of(cpu)].nr_runnable))
+	if (!idle)
+		return RQ_NO_CPU;
+	siblings = idle & cpu_siblings(cpu);
+	if (!READ_ONCE(queues[core_of(cpu)].nr_runnable))
 		return RQ_NO_CPU;
 	return bit_lowest(siblings ? siblings : idle);
 }

@@ -202,14 +202,14 @@ static void note_switch(struct sched_stats *s, const struct vcpu *v, uint64_t la
  */
 static void put_back(struct vcpu *v, uint32_t cpu, uint64_t ticks)
 {
-	bool alone = rq_is_alone(v->sched);
-	enum sched_state state =
-		v->state == VCPU_RUNNABLE || v->request.number ? SCHED_WAITING : SCHED_SLEEPING;
+	bool sleeps = v->state != VCPU_RUNNABLE && !v->request.number;
+	bool keep = !sleeps && rq_is_alone(v->sched); /* nobody else wants it, nor this CPU */
 
-	if (!alone || state == SCHED_SLEEPING)
+	if (!keep)
 		vcpu_put();
 	WRITE_ONCE(v->post->running, false);
-	rq_put(v->sched, cpu, ticks, state, vcpu_wake_time(v), vcpu_here() == v ? cpu : RQ_NO_CPU);
+	rq_put(v->sched, cpu, ticks, sleeps ? SCHED_SLEEPING : SCHED_WAITING,
+	       sleeps ? vcpu_wake_time(v) : 0, keep ? cpu : RQ_NO_CPU);
 }
 
 static void run(struct sched_entity *e, uint32_t cpu, uint64_t end)
@@ -280,7 +280,7 @@ void sched_run(void)
 	while (__atomic_load_n(&vms_alive, __ATOMIC_SEQ_CST)) {
 		this_cpu(sched_asked) = false;
 		memory_fence(); /* before this CPU looks for what it was asked about */
-		if (cpu == 0)
+		if (cpu == 0 && audit.period)
 			audit_between_turns();
 		e = rq_pick(cpu, rdtsc(), &end);
 		if (!e) {

@@ -25,14 +25,14 @@ _Static_assert(RDI == 7 && R15 == 15 && GPR_NR == 16, "arch/x86/vmx_run.S has th
 _Static_assert(VMCS_HOST_RSP == 0x6c14, "arch/x86/vmx_run.S has the number too");
 
 /* Whose VMCS is current and whose registers are in the CPU. Nonsensitive: each turn looks at it. */
-static __percpu struct vcpu *vcpu_loaded;
+__percpu struct vcpu *vcpu_loaded;
 
 static void save_registers(struct vcpu *v)
 {
-	uint32_t msr;
+	const uint32_t *msr = vmcs_switched_msrs();
 
-	for (unsigned int i = 0; (msr = vmcs_switched_msr(i)); i++)
-		v->switched_msrs[i] = rdmsr(msr);
+	for (uint64_t *value = v->switched_msrs; *msr; msr++)
+		*value++ = rdmsr(*msr);
 	/* DR7 is in the VMCS, and 0x400 after each exit: these cause no exception here. */
 	read_breakpoints(v->breakpoints);
 	v->dr6 = read_dr6();
@@ -41,12 +41,10 @@ static void save_registers(struct vcpu *v)
 
 static void load_registers(const struct vcpu *v)
 {
-	uint32_t msr;
+	const uint32_t *msr = vmcs_switched_msrs();
 
-	for (unsigned int i = 0; (msr = vmcs_switched_msr(i)); i++) {
-		ASSERT(i < ARRAY_SIZE(v->switched_msrs));
-		wrmsr(msr, v->switched_msrs[i]);
-	}
+	for (const uint64_t *value = v->switched_msrs; *msr; msr++)
+		wrmsr(*msr, *value++);
 	write_breakpoints(v->breakpoints);
 	write_dr6(v->dr6);
 	fpu_load(v->xsave_area, v->xcr0);
@@ -102,11 +100,6 @@ void vcpu_load(struct vcpu *v)
 		arrive(v);
 	load_registers(v);
 	this_cpu(vcpu_loaded) = v;
-}
-
-struct vcpu *vcpu_here(void)
-{
-	return this_cpu(vcpu_loaded);
 }
 
 struct vcpu *vcpu_in_use(void)

@@ -7,6 +7,7 @@
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
+#include "arch/percpu.h"
 #include "arch/stack.h"
 #include "arch/vmx_run.h"
 #include "asi/asi.h"
@@ -107,7 +108,11 @@ void vcpu_load(struct vcpu *v);
 void vcpu_put(void);
 
 /* The vCPU that is loaded here, and the one on whose stack this runs; NULL if there is none. */
-struct vcpu *vcpu_here(void);
+extern __percpu struct vcpu *vcpu_loaded;
+static inline struct vcpu *vcpu_here(void)
+{
+	return this_cpu(vcpu_loaded);
+}
 struct vcpu *vcpu_in_use(void);
 
 /* Before a VM entry: what this CPU caches of the VM's EPT is as its tables are now. */

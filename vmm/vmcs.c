@@ -8,6 +8,7 @@
 #include "arch/regs.h"
 #include "arch/vmx.h"
 #include "asi/mitigate.h"
+#include "lib/assert.h"
 #include "lib/errno.h"
 #include "lib/string.h"
 #include "mm/buddy.h"
@@ -227,6 +228,24 @@ static void write_all(const struct field_value *t, unsigned int nr)
 		vmcs_write(t[i].field, t[i].value);
 }
 
+static bool msr_exists(uint32_t msr)
+{
+	return msr != MSR_TSC_AUX || (vmx_control_word(VMX_PROC2) & PROC2_RDTSCP);
+}
+
+/* Those of msrs_passed[], and a 0: every change of vCPUs walks through them. */
+static uint32_t switched_msrs[ARRAY_SIZE(msrs_passed) + 1];
+
+static void __init list_switched_msrs(void)
+{
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(msrs_passed); i++)
+		if (msrs_passed[i].switched && msr_exists(msrs_passed[i].msr))
+			switched_msrs[n++] = msrs_passed[i].msr;
+	ASSERT(n <= ARRAY_SIZE(((struct vcpu *)NULL)->switched_msrs));
+}
+
 /* A page of ones: both I/O bitmaps of every guest, since no port is passed through. */
 static hpa_t io_bitmap;
 
@@ -238,6 +257,7 @@ int __init vmcs_init(void)
 		return -ENOMEM;
 	memset(page, 0xff, PAGE_SIZE);
 	io_bitmap = hva_to_hpa(page);
+	list_switched_msrs();
 	return 0;
 }
 
@@ -307,11 +327,6 @@ static unsigned int msr_bit(uint32_t msr)
 	return (msr & 0x1fff) + (msr >= 0xc0000000 ? 1024 * 8 : 0);
 }
 
-static bool msr_exists(uint32_t msr)
-{
-	return msr != MSR_TSC_AUX || (vmx_control_word(VMX_PROC2) & PROC2_RDTSCP);
-}
-
 void vmcs_setup_msr_bitmap(uint8_t *page)
 {
 	const unsigned int write_bitmaps = 2048 * 8;
@@ -331,10 +346,7 @@ void vmcs_setup_msr_bitmap(uint8_t *page)
 	}
 }
 
-uint32_t vmcs_switched_msr(unsigned int n)
+const uint32_t *vmcs_switched_msrs(void)
 {
-	for (unsigned int i = 0; i < ARRAY_SIZE(msrs_passed); i++)
-		if (msrs_passed[i].switched && msr_exists(msrs_passed[i].msr) && n-- == 0)
-			return msrs_passed[i].msr;
-	return 0;
+	return switched_msrs;
 }

@@ -22,5 +22,5 @@ void vmcs_init_guest(void);
  */
 void vmcs_setup_msr_bitmap(uint8_t *page);
 
-/* The MSRs passed through that the VMCS does not switch: the i-th, 0 behind the last. */
-uint32_t vmcs_switched_msr(unsigned int i);
+/* The MSRs passed through that the VMCS does not switch; behind the last is a 0. Unrestricted. */
+const uint32_t *vmcs_switched_msrs(void);

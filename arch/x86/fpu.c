@@ -65,9 +65,9 @@ void fpu_save(void *area)
 	xsave(area, mask);
 }
 
+/* XCR0 is as fpu_init() or fpu_save() have left it. */
 void fpu_load(const void *area, uint64_t xcr0)
 {
-	xsetbv(0, mask);
 	xrstor(area, mask);
 	xsetbv(0, xcr0);
 }
