@@ -37,8 +37,8 @@ static void check_destinations(void)
 	} cases[] = {
 		{ "fixed to its own ID", 0, ICR_ASSERT, true },
 		{ "fixed to another ID", 1, ICR_ASSERT, false },
-		{ "lowest priority to its own ID", 0, ICR_ASSERT | 0x100, true },
-		{ "broadcast", 0xff, ICR_ASSERT, true },
+		{ "lowest priority to its own ID", 0, ICR_ASSERT | ICR_LOWEST, true },
+		{ "broadcast", ~0u, ICR_ASSERT, true },
 		{ "shorthand: self", 7, ICR_ASSERT | ICR_SELF, true },
 		{ "shorthand: all", 7, ICR_ASSERT | ICR_ALL, true },
 		{ "shorthand: others", 0, ICR_ASSERT | ICR_OTHERS, false },

@@ -8,40 +8,6 @@
  */
 #include "guest-tests/apic/apic.h"
 
-bool x2apic;
-
-u32 apic_read(u32 reg)
-{
-	u64 value = 0;
-
-	if (!x2apic)
-		return *(volatile u32 *)(APIC_PAGE + reg);
-	if (try_rdmsr(MSR_X2APIC(reg), &value) != TRAP_NONE)
-		report(false, "x2APIC read", "vector %u, register 0x%x", trap_last.vector, reg);
-	return (u32)value;
-}
-
-void apic_write(u32 reg, u32 value)
-{
-	if (!x2apic)
-		*(volatile u32 *)(APIC_PAGE + reg) = value;
-	else if (try_wrmsr(MSR_X2APIC(reg), value) != TRAP_NONE)
-		report(false, "x2APIC write", "vector %u, register 0x%x", trap_last.vector, reg);
-}
-
-void apic_send(u32 dest, u32 icr)
-{
-	if (x2apic) {
-		u64 wide = dest == 0xff ? 0xffffffff : dest;
-
-		report_eq("ICR is written", try_wrmsr(MSR_X2APIC(APIC_ICR), wide << 32 | icr),
-			  TRAP_NONE);
-		return;
-	}
-	apic_write(APIC_ICR2, dest << 24);
-	apic_write(APIC_ICR, icr);
-}
-
 static void check_registers(const char *what, bool firmware)
 {
 	const struct {

@@ -79,7 +79,7 @@ gdt:					/* selectors: SEL_* in trap.h */
 	.quad 0x00cff3000000ffff	/* ring 3 data */
 	.quad 0x00affb000000ffff	/* ring 3 64-bit code */
 	.quad 0x00cf13000000ffff	/* data, not present */
-	.quad 0, 0			/* 64-bit TSS, filled by trap_init() */
+	.quad 0, 0			/* 64-bit TSS, filled in each CPU's copy */
 gdt_end:
 	.globl gdt_pointer
 gdt_pointer:

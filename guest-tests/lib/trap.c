@@ -2,7 +2,7 @@
 /* IDT, TSS and the one place where all 256 vectors arrive. See trap.h. */
 #include "guest-tests/lib/cpu.h"
 
-enum { IST_TRAP = 1, IST_NMI = 2, IST_DF = 3, IST_STACK = 4096 };
+enum { IST_TRAP = 1, IST_NMI = 2, IST_DF = 3 };
 
 struct gate {
 	u16 offset_low, selector;
@@ -10,15 +10,6 @@ struct gate {
 	u16 offset_mid;
 	u32 offset_high, reserved;
 };
-
-struct tss {
-	u32 reserved0;
-	u64 rsp[3];
-	u64 reserved1;
-	u64 ist[7];
-	u64 reserved2;
-	u16 reserved3, iomap;
-} __attribute__((packed));
 
 struct table_pointer {
 	u16 limit;
@@ -34,8 +25,7 @@ u8 irq_log[16];
 u32 irq_total;
 
 static struct gate idt[256] __attribute__((aligned(16)));
-static struct tss tss;
-static u8 stacks[4][IST_STACK] __attribute__((aligned(16)));
+static struct trap_cpu first;
 static trap_hook_t hooks[256];
 
 void trap_hook(unsigned int vector, trap_hook_t fn)
@@ -95,6 +85,11 @@ void trap_dispatch(struct trap_frame *f)
 		return;
 	}
 	asm volatile("mov %%cr2, %0" : "=r"(cr2));
+	if (f->r10 == GUARD_MARK) {
+		f->r10 = f->vector;
+		f->rip = f->r11;
+		return;
+	}
 	if (!trap_fixup)
 		unexpected(f, cr2);
 	trap_last = (struct trap_record){
@@ -126,22 +121,29 @@ static void gate_set(unsigned int vector)
 	};
 }
 
-void trap_init(void)
+void trap_init_cpu(struct trap_cpu *cpu)
 {
 	struct table_pointer idtr = { sizeof(idt) - 1, (u64)idt };
-	u64 base = (u64)&tss;
+	struct table_pointer gdtr = { sizeof(cpu->gdt) - 1, (u64)cpu->gdt };
+	u64 base = (u64)&cpu->tss;
 
+	cpu->tss.rsp[0] = (u64)(cpu->stacks[0] + PAGE_SIZE);
+	for (unsigned int i = 1; i < ARRAY_SIZE(cpu->stacks); i++)
+		cpu->tss.ist[i - 1] = (u64)(cpu->stacks[i] + PAGE_SIZE);
+	cpu->tss.iomap = sizeof(cpu->tss);
+	memcpy(cpu->gdt, gdt, sizeof(cpu->gdt));
+	cpu->gdt[SEL_TSS / 8] = (sizeof(cpu->tss) - 1) | (base & 0xffffff) << 16 | 0x89ull << 40 |
+				(base >> 24 & 0xff) << 56;
+	cpu->gdt[SEL_TSS / 8 + 1] = base >> 32;
+	asm volatile("lgdt %0\n\tlidt %1\n\tltr %w2" : : "m"(gdtr), "m"(idtr), "r"(SEL_TSS));
+}
+
+void trap_init(void)
+{
 	for (unsigned int i = 0; i < 256; i++)
 		gate_set(i);
-	tss.rsp[0] = (u64)stacks[0] + IST_STACK;
-	for (unsigned int i = 1; i < ARRAY_SIZE(stacks); i++)
-		tss.ist[i - 1] = (u64)stacks[i] + IST_STACK;
-	tss.iomap = sizeof(tss);
-	gdt[SEL_TSS / 8] = (sizeof(tss) - 1) | (base & 0xffffff) << 16 | 0x89ull << 40 |
-			   (base >> 24 & 0xff) << 56;
-	gdt[SEL_TSS / 8 + 1] = base >> 32;
 	/* A bare PC's timer would come as vector 8; where there is no PIC these go nowhere. */
 	outb(0x21, 0xff);
 	outb(0xa1, 0xff);
-	asm volatile("lidt %0\n\tltr %w1" : : "m"(idtr), "r"(SEL_TSS));
+	trap_init_cpu(&first);
 }
