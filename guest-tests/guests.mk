@@ -18,7 +18,10 @@ GUEST_LDFLAGS := -nostdlib -static -no-pie -Wl,--build-id=none -Wl,-z,max-page-s
 
 guest_objects = $(patsubst guest-tests/%,$(GUEST_OBJ)/%.o,$(wildcard guest-tests/$1/*.[cS]))
 
-GUEST_LIB := $(call guest_objects,lib)
+# What starts other CPUs, with a stack for each of 64, is linked to guests named smp... only.
+GUEST_LIB_ALL := $(call guest_objects,lib)
+GUEST_LIB := $(filter-out $(GUEST_OBJ)/lib/smp%,$(GUEST_LIB_ALL))
+guest_lib = $(if $(filter smp%,$1),$(GUEST_LIB_ALL),$(GUEST_LIB))
 GUEST_ELFS := $(GUESTS:%=$(GUEST_DIR)/%.elf)
 
 # Images that use neither our library nor our linker script, and the width of each.
@@ -44,7 +47,7 @@ $(FOREIGN_ELFS): $(GUEST_DIR)/foreign-%.elf: guest-tests/foreign/%.S guest-tests
 		-Wl,--no-warn-rwx-segments -T $(word 2,$^) -o $@ $<
 
 define guest_rules
-$(GUEST_OBJ)/$1.elf64: $(call guest_objects,$1) $(GUEST_LIB) guest-tests/lib/guest.ld
+$(GUEST_OBJ)/$1.elf64: $(call guest_objects,$1) $(call guest_lib,$1) guest-tests/lib/guest.ld
 	$(Q)$(GUEST_CC) $(GUEST_LDFLAGS) -o $$@ $$(filter %.o,$$^)
 
 $(GUEST_DIR)/$1.elf: $(GUEST_OBJ)/$1.elf64
@@ -53,4 +56,4 @@ $(GUEST_DIR)/$1.elf: $(GUEST_OBJ)/$1.elf64
 endef
 $(foreach guest,$(GUESTS),$(eval $(call guest_rules,$(guest))))
 
--include $(patsubst %.o,%.d,$(GUEST_LIB) $(foreach g,$(GUESTS),$(call guest_objects,$g)))
+-include $(patsubst %.o,%.d,$(GUEST_LIB_ALL) $(foreach g,$(GUESTS),$(call guest_objects,$g)))
