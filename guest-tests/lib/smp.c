@@ -12,6 +12,8 @@ enum {
 	LOW_END = 0xa0000,
 };
 
+#define SMP_ANY_STARTS 0xffffffffu
+
 /* smp_start.S */
 extern const u8 smp_trampoline[], smp_trampoline_end[];
 extern u32 smp_ids[SMP_MAX];
@@ -20,7 +22,7 @@ void smp_main(u32 nr, u32 cs) __attribute__((noreturn));
 bool smp_idle_spins;
 u32 smp_arrivals[SMP_MAX], smp_strangers;
 u8 smp_start_pages[2];
-u32 smp_expected[SMP_MAX]; /* arrivals before the one that may come */
+u32 smp_expected[SMP_MAX]; /* arrivals before the one that may come, or SMP_ANY_STARTS */
 
 static struct smp_cpu cpus[SMP_MAX];
 static struct trap_cpu traps[SMP_MAX];
@@ -317,6 +319,11 @@ void smp_barrier(void)
 void smp_expect_start(unsigned int nr)
 {
 	smp_expected[nr] = smp_arrivals[nr];
+}
+
+void smp_expect_any_starts(unsigned int nr)
+{
+	smp_expected[nr] = SMP_ANY_STARTS;
 }
 
 void smp_restart(unsigned int nr, unsigned int page)

@@ -76,8 +76,10 @@ smp_start32:
 4:	mov $1, %eax
 	lock xadd %eax, smp_arrivals(, %rdi, 4)
 	cmp smp_expected(, %rdi, 4), %eax
+	je 5f
+	cmpl $-1, smp_expected(, %rdi, 4)	/* SMP_ANY_STARTS */
 	jne stranger
-	mov %rdi, %rsp
+5:	mov %rdi, %rsp
 	inc %rsp
 	shl $STACK_SHIFT, %rsp
 	add $smp_stacks, %rsp
