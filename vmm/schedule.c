@@ -278,6 +278,7 @@ void sched_run(void)
 
 	ASSERT(!irqs_enabled());
 	while (__atomic_load_n(&vms_alive, __ATOMIC_SEQ_CST)) {
+		irq_window(); /* a clean point, also for a CPU that finds nothing to run and has no time to rest */
 		this_cpu(sched_asked) = false;
 		memory_fence(); /* before this CPU looks for what it was asked about */
 		if (cpu == 0 && audit.period)

@@ -317,7 +317,7 @@ void vmcs_init_guest(void)
 
 	write_all(guest_init, ARRAY_SIZE(guest_init));
 	vmcs_write(VMCS_CR0_SHADOW, CR0_ET | caches);
-	vmcs_write(VMCS_ENTRY_CTLS, vmx_control_word(VMX_ENTRY)); /* no IA-32e mode */
+	vmcs_write(VMCS_ENTRY_CTLS, vmcs_read32(VMCS_ENTRY_CTLS) & ~ENTRY_IA32E_GUEST);
 	vmcs_write(VMCS_ENTRY_INTR_INFO, 0);
 }
 

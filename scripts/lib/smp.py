@@ -1,4 +1,5 @@
-"""Several processors: all are found, started, compared and parked, the self-test wakes them, and a guest passes."""
+"""Several processors: all are found, started, compared and parked; guests run on all of them, with several vCPUs, are
+made and destroyed meanwhile, and what the scheduler promises is measured."""
 import collections
 import os
 
@@ -6,13 +7,10 @@ import guesttests
 import tree
 from serial import read_log, records
 
-# name: machine, cores, threads of each, Vestibule's command line
-CASES = [
-    ("bochs-2", "bochs", 2, 1, ""),
-    ("bochs-4", "bochs", 4, 1, ""),
-    ("bochs-2x2", "bochs", 2, 2, "selftest=on"),
-    ("qemu-uefi-4", "qemu-uefi", 4, 1, "selftest=on"),  # xAPIC; the others have an x2APIC
-]
+TIMEOUT = 400
+FAIR = 0.05  # two VMs on one CPU
+THROUGHPUT = 0.95  # of a VM on a CPU of its own, compared with one that is alone on the machine
+SWITCH_TICKS = 1200  # from one VM's last exit to the next one's entry, no flush
 
 
 def judge_cpus(lines, cores, threads):
@@ -30,17 +28,117 @@ def judge_cpus(lines, cores, threads):
     return None
 
 
+def parked_cpus(lines):
+    return None if "selftest: parked CPUs: ok" in lines else "no self-test of parked CPUs"
+
+
+def all_turns(lines):
+    """The @turn records, or None with some lost: then nothing is proven."""
+    return None if any(row["lost"] for row in records(lines, "turns")) else records(lines, "turn")
+
+
+def core_scheduling(lines):
+    """No two VMs on one core at a time, over the whole run; and each pair of siblings was in use."""
+    turns = all_turns(lines)
+    if not turns:
+        return "no turns, or some were lost"
+    cores = collections.defaultdict(list)
+    where = {cpu["cpu"]: (cpu["package"], cpu["core"]) for cpu in records(lines, "cpu")}
+    for turn in turns:
+        cores[where[turn["cpu"]]].append(turn)
+    shared = 0
+    for core, here in cores.items():
+        here.sort(key=lambda turn: turn["begin"])
+        running = []
+        for turn in here:
+            running = [other for other in running if other["end"] > turn["begin"]]
+            for other in running:
+                if other["owner"] != turn["owner"]:
+                    return f"core {core}: two VMs at a time: {other} and {turn}"
+                shared += other["cpu"] != turn["cpu"]
+            running.append(turn)
+    return None if shared else "no core ever ran two vCPUs at a time: nothing was shown"
+
+
+def idle_costs_nothing(lines):
+    """One guest with one vCPU: the CPUs that have nothing to do have no turn."""
+    rows = records(lines, "sched")
+    busy = [row for row in rows if row["turns"]]
+    return None if len(rows) == 4 and len(busy) <= 1 else f"turns on {len(busy)} of {len(rows)} CPUs"
+
+
+def fair(lines):
+    """By the time that each VM had while all ran: up to the end of the first."""
+    turns = all_turns(lines)
+    if not turns:
+        return "no turns, or some were lost"
+    last = {}
+    for turn in turns:
+        last[turn["owner"]] = max(turn["end"], last.get(turn["owner"], 0))
+    end, ticks = min(last.values()), collections.Counter()
+    for turn in turns:
+        ticks[turn["owner"]] += max(0, min(turn["end"], end) - turn["begin"])
+    mean = sum(ticks.values()) / len(ticks)
+    worst = max(abs(value - mean) / mean for value in ticks.values())
+    return None if len(ticks) > 1 and worst <= FAIR else f"off by {100 * worst:.1f} % of the mean: {dict(ticks)}"
+
+
+def cheap_switch(lines):
+    row, = records(lines, "sched")
+    if row["switches"] < 20:
+        return f"{row['switches']} switches only"
+    mean = row["switch"]["mean"]
+    return None if mean <= SWITCH_TICKS else f"a switch takes {mean} ticks, not {SWITCH_TICKS}"
+
+
+def memory_back(lines):
+    """What is left when all VMs have gone is as much as after one round: nothing is lost in the others."""
+    mem = [row for row in records(lines, "mem") if row["class"] == "sensitive"]
+    kept = mem[-1]["total_pages"] - mem[-1]["free"] - mem[-1]["quarantine"]
+    glob = [row for row in records(lines, "mem") if row["class"] == "global"][-1]["pages"]
+    used = kept - glob - mem[-1]["tables"]
+    ended = records(lines, "end")[-1]["ended"]
+    if ended < 20:
+        return f"only {ended} VMs were ended"
+    return None if used <= 64 else f"{used} pages have not come back"
+
+
+# name: machine, cores, threads of each, Vestibule's command line, guests, judges of the log's lines
+Case = collections.namedtuple("Case", "name machine cores threads cmdline guests judges")
+HELLO = ["hello.elf"]
+CASES = [
+    Case("bochs-4", "bochs", 4, 1, "", HELLO, [idle_costs_nothing]),
+    Case("bochs-2x2", "bochs", 2, 2, "selftest=on", HELLO, [parked_cpus]),
+    Case("qemu-uefi-4", "qemu-uefi", 4, 1, "selftest=on", [], [parked_cpus]),  # xAPIC; the others have an x2APIC
+    Case("vcpus-1", "bochs", 1, 1, "", ["smp.elf,mem=32,cpus=3:cpus=3 n=100"], []),
+    Case("vcpus-2", "bochs", 2, 1, "audit=200", ["smp.elf,mem=32,cpus=2,domain=vcpu:cpus=2 n=200"], []),
+    Case("vms-2x2", "bochs", 2, 2, "trace=on", ["smp.elf,mem=32,cpus=2,name=a:cpus=2 n=100 seed=1",
+                                               "smp.elf,mem=32,cpus=2,name=b:cpus=2 n=100 seed=2"], [core_scheduling]),
+    Case("churn-4", "bochs", 4, 1, "audit=200 secrets=on",
+         ["balloon.elf,mem=48,name=b1:seed=1 n=40", "balloon.elf,mem=48,name=b2,guest-map=none:seed=2 n=40",
+          "switch.elf,mem=32,name=s1:seed=1", "switch.elf,mem=32,name=s2,domain=vcpu:seed=2"], []),
+    Case("control-1", "bochs", 1, 1, "", ["control.elf,mem=32,control=on:n=30", "spin.elf,mem=32"], [memory_back]),
+    Case("control-2", "bochs", 2, 1, "audit=200",
+         ["control.elf,mem=32,control=on:n=30 victims=2 seed=2", "smp.elf,mem=32,cpus=2:cpus=2", "spin.elf,mem=32"],
+         [memory_back]),
+    Case("no-control", "bochs", 1, 1, "", ["control.elf,mem=32"], []),
+]
+
+
 def run_case(case, log):
     """None, or why it failed."""
-    _, machine, cores, threads, cmdline = case
-    guest = ["--guest", os.path.join(tree.ROOT, guesttests.GUESTS, "hello.elf")] if machine == "bochs" else []
-    status, said = guesttests.run(log, "--machine", machine, "--cpus", str(cores), "--threads", str(threads),
-                                  "--cmdline", cmdline, "--timeout", "120", *guest)
+    specs = [word for guest in case.guests
+             for word in ("--guest", os.path.join(tree.ROOT, guesttests.GUESTS, guest))]
+    status, said = guesttests.run(log, "--machine", case.machine, "--cpus", str(case.cores), "--threads",
+                                  str(case.threads), "--cmdline", case.cmdline, "--timeout", str(TIMEOUT), *specs)
     if status != 0:
         return f"exit status {status}" + (f"; {said}" if said else "")
     lines = read_log(log)
-    if cmdline and "selftest: parked CPUs: ok" not in lines:
-        return "no self-test of parked CPUs"
     if any(audit["violations"] for audit in records(lines, "audit")):
         return "the audit found something"
-    return judge_cpus(lines, cores, threads)
+    if any(found.get("found") for found in records(lines, "secrets")):
+        return "a secret was found"
+    for why in [judge_cpus(lines, case.cores, case.threads), *(judge(lines) for judge in case.judges)]:
+        if why:
+            return why
+    return None
