@@ -12,11 +12,8 @@ enum {
 	LOW_END = 0xa0000,
 };
 
-<<<<<<< HEAD
-=======
 #define SMP_ANY_STARTS 0xffffffffu
 
->>>>>>> 9d09e8ea746d37fb5f496b018f516b3ea29c49d1
 /* smp_start.S */
 extern const u8 smp_trampoline[], smp_trampoline_end[];
 extern u32 smp_ids[SMP_MAX];
@@ -25,11 +22,7 @@ void smp_main(u32 nr, u32 cs) __attribute__((noreturn));
 bool smp_idle_spins;
 u32 smp_arrivals[SMP_MAX], smp_strangers;
 u8 smp_start_pages[2];
-<<<<<<< HEAD
-u32 smp_expected[SMP_MAX]; /* arrivals before the one that may come */
-=======
 u32 smp_expected[SMP_MAX]; /* arrivals before the one that may come, or SMP_ANY_STARTS */
->>>>>>> 9d09e8ea746d37fb5f496b018f516b3ea29c49d1
 
 static struct smp_cpu cpus[SMP_MAX];
 static struct trap_cpu traps[SMP_MAX];
@@ -328,14 +321,11 @@ void smp_expect_start(unsigned int nr)
 	smp_expected[nr] = smp_arrivals[nr];
 }
 
-<<<<<<< HEAD
-=======
 void smp_expect_any_starts(unsigned int nr)
 {
 	smp_expected[nr] = SMP_ANY_STARTS;
 }
 
->>>>>>> 9d09e8ea746d37fb5f496b018f516b3ea29c49d1
 void smp_restart(unsigned int nr, unsigned int page)
 {
 	u32 before = cpus[nr].online;

@@ -58,14 +58,9 @@ void smp_all(smp_fn_t fn, u64 arg);
 void smp_barrier(void);
 /* INIT and SIPI to CPU @nr, at start page 0 or 1, and waits until it waits for work. What it did is lost. */
 void smp_restart(unsigned int nr, unsigned int page);
-<<<<<<< HEAD
-/* To be called before INIT and SIPI that are sent by hand: CPU @nr may arrive once more. */
-void smp_expect_start(unsigned int nr);
-=======
 /* To be called before INIT and SIPI that are sent by hand: CPU @nr may arrive once more, or as often as it likes. */
 void smp_expect_start(unsigned int nr);
 void smp_expect_any_starts(unsigned int nr);
->>>>>>> 9d09e8ea746d37fb5f496b018f516b3ea29c49d1
 /* The others halt for good, with interrupts off. Only for CPU 0. */
 void smp_stop(void);
 

@@ -76,15 +76,10 @@ smp_start32:
 4:	mov $1, %eax
 	lock xadd %eax, smp_arrivals(, %rdi, 4)
 	cmp smp_expected(, %rdi, 4), %eax
-<<<<<<< HEAD
-	jne stranger
-	mov %rdi, %rsp
-=======
 	je 5f
 	cmpl $-1, smp_expected(, %rdi, 4)	/* SMP_ANY_STARTS */
 	jne stranger
 5:	mov %rdi, %rsp
->>>>>>> 9d09e8ea746d37fb5f496b018f516b3ea29c49d1
 	inc %rsp
 	shl $STACK_SHIFT, %rsp
 	add $smp_stacks, %rsp

@@ -3,11 +3,8 @@
 #include "guest-tests/lib/cpu.h"
 
 enum { IST_TRAP = 1, IST_NMI = 2, IST_DF = 3 };
-<<<<<<< HEAD
-=======
 /* From a guarded instruction to where it goes on: its own length and that of a MOV. */
 enum { GUARD_REACH = 15 + 6 };
->>>>>>> 9d09e8ea746d37fb5f496b018f516b3ea29c49d1
 
 struct gate {
 	u16 offset_low, selector;
@@ -91,11 +88,7 @@ void trap_dispatch(struct trap_frame *f)
 		return;
 	}
 	asm volatile("mov %%cr2, %0" : "=r"(cr2));
-<<<<<<< HEAD
-	if (f->r10 == GUARD_MARK) {
-=======
 	if (f->r10 == GUARD_MARK && f->r11 - f->rip <= GUARD_REACH) {
->>>>>>> 9d09e8ea746d37fb5f496b018f516b3ea29c49d1
 		f->r10 = f->vector;
 		f->rip = f->r11;
 		return;
