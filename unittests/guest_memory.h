@@ -44,6 +44,25 @@ static uint64_t last_invept; /* EPTP */
 static const struct mem_owner *last_domain_flush;
 static bool has_1g = true;
 
+/* The world stands still once at a time, with nobody in the middle of anything (arch/world.h). */
+static bool world_stands;
+static unsigned int nr_stops;
+
+void world_stop(void)
+{
+	assert_false(world_stands);
+	assert_int_equal(fake_locks_held(), 0);
+	assert_int_equal(nr_open, 0);
+	world_stands = true;
+	nr_stops++;
+}
+
+void world_resume(void)
+{
+	assert_true(world_stands);
+	world_stands = false;
+}
+
 int window_create(struct window *w, struct mem_owner *o)
 {
 	w->owner = o;
@@ -78,8 +97,10 @@ void vfree(void *hva)
 		page_free(hva, 4);
 }
 
+/* Of what is unmapped: nobody may be about to enter the guest. */
 void vmx_flush_ept(uint64_t eptp)
 {
+	assert_true(world_stands);
 	last_invept = eptp;
 	nr_invept++;
 }

@@ -10,6 +10,7 @@
 #include "arch/vmx.h"
 #include "unittests/fake/vmx.h"
 #include "vmm/lapic_internal.h"
+#include "vmm/post.h"
 
 #define V	 (&fake_vcpu)
 #define L	 (&fake_lapic)
@@ -24,14 +25,16 @@ static inline void lapic_start(void)
 {
 	fake_vcpu_reset();
 	fake_tsc = 1000000;
-	lapic_init(L, 0);
 	fake_vcpu.lapic = L;
+	lapic_init(V);
 	vmcs_write(VMCS_GUEST_RFLAGS, RFLAGS_FIXED | RFLAGS_IF);
 }
 
+/* An instruction of the guest; before its next one run.c looks into the post. */
 static inline void put(enum lapic_reg reg, uint32_t value)
 {
 	lapic_mmio_write(V, LAPIC_PAGE + 16 * reg, 4, value);
+	post_collect(V);
 }
 
 static inline uint32_t get(enum lapic_reg reg)
@@ -50,6 +53,7 @@ static inline int delivered(void)
 	uint32_t info;
 
 	vmcs_write(VMCS_ENTRY_INTR_INFO, 0);
+	post_collect(V);
 	vcpu_deliver_events(V);
 	info = vmcs_read32(VMCS_ENTRY_INTR_INFO);
 	return info & INTR_INFO_VALID ? (int)(info & INTR_INFO_VECTOR_MASK) : -1;

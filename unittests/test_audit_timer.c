@@ -66,6 +66,7 @@ static void test_off(void **state)
 		audit_turn(&t);
 	audit_timer_report(&t);
 	assert_true(nr_steps == 0 && lines == 0 && !audit_violations(&t));
+	assert_false(audit_is_due(&t));
 	audit_timer_start(&t, ~0UL);
 	audit_turn(&t);
 	assert_int_equal(nr_steps, 0);
@@ -83,8 +84,15 @@ static void test_period(void **state)
 
 	(void)state;
 	audit_timer_start(&t, 10); /* 10,000 ticks */
-	for (unsigned int turn = 0; turn < 20; turn++, fake_tsc += 1000)
+	for (unsigned int turn = 0; turn < 20; turn++, fake_tsc += 1000) {
+		unsigned int before = nr_steps;
+		bool due = audit_is_due(&t);
+
+		/* Who rests until then misses nothing, and does not rest while a walk goes on. */
+		assert_int_equal(due, audit_timer_next(&t) <= fake_tsc);
 		audit_turn(&t);
+		assert_int_equal(nr_steps, before + due);
+	}
 	assert_int_equal(nr_steps, 2 * STEPS);
 	assert_true(t.walks == 2 && !t.walking && t.sum.steps == 2 * STEPS && t.sum.ticks == 66 &&
 		    t.sum.longest == 13 && t.sum.spaces.sum.leaves == 100 &&

@@ -103,8 +103,8 @@ static void test_apic(void **state)
 	struct lapic lapic;
 
 	(void)state;
-	lapic_init(&lapic, 0);
 	fake_vcpu.lapic = &lapic;
+	lapic_init(V);
 	assert_int_equal(guest(1, 0).ecx & (BIT(21) | BIT(24)), BIT(21) | BIT(24));
 	assert_true(guest(1, 0).edx & BIT(9));
 	assert_true(lapic_wrmsr(&fake_vcpu, 0x1b, 0xfee00100));

@@ -278,8 +278,8 @@ static void test_cr8_is_tpr(void **state)
 
 	(void)state;
 	start(LONG);
-	lapic_init(&lapic, 0);
 	V->lapic = &lapic;
+	lapic_init(V);
 	lapic.regs[LAPIC_TPR] = 0x5f;
 	vmcs_write(VMCS_EXIT_QUAL, RSI << 8 | CR_ACCESS_FROM_CR << 4 | 8);
 	assert_int_equal(exit_cr(V), RESUME_NEXT);

@@ -268,8 +268,8 @@ static void test_lapic_page(void **state)
 	const uint32_t *tpr = &lapic.regs[LAPIC_TPR];
 
 	(void)state;
-	lapic_init(&lapic, 0);
 	V->lapic = &lapic;
+	lapic_init(V);
 	V->regs[RAX] = 0x35;
 	execute("\x89\x03", 2, LAPIC_TPR, true); /* mov [rbx], eax */
 	assert_int_equal(*tpr, 0x35);

@@ -28,9 +28,24 @@ void asi_exit(void)
 	nr_asi_exit++;
 }
 
+static bool world_stands;
+
+void world_stop(void)
+{
+	assert_false(world_stands);
+	world_stands = true;
+}
+
+void world_resume(void)
+{
+	assert_true(world_stands);
+	world_stands = false;
+}
+
 bool audit_step(struct audit_walk *walk)
 {
 	assert_int_equal(nr_asi_exit, 1); /* it may not find out by a fault */
+	assert_true(world_stands);
 	walk->violations++;
 	return ++nr_steps == 3;
 }
@@ -236,21 +251,49 @@ static void test_audit(void **state)
 	(void)state;
 	assert_int_equal(call(HC_AUDIT, 0, 0), 3);
 	assert_int_equal(nr_steps, 3);
+	assert_false(world_stands);
+}
+
+/* A privileged guest's requests are noted for the scheduler, and end the turn; others have no such calls. */
+static void test_control(void **state)
+{
+	for (uint64_t number = HC_VM_STATE; number <= HC_VM_CREATE; number++) {
+		reset(state);
+		assert_int_equal(call(number, 3, 0), (uint64_t)HC_EPERM);
+		assert_int_equal(V->request.number, 0);
+		assert_int_equal(V->events.due, 1000);
+		fake_vm.options.control = true;
+		call(number, 3, 0);
+		assert_int_equal(V->request.number, number);
+		assert_int_equal(V->request.vm, 3);
+		assert_int_equal(V->events.due, 0);
+		/* No cut: the module's number is checked by who knows the modules. */
+		call(number, BIT(32) | 3, 0);
+		assert_int_equal(V->request.vm, BIT(32) | 3);
+		enter_32bit();
+		call(number, DIRT | 3, 0);
+		assert_int_equal(V->request.vm, 3);
+		reset(state);
+		fake_vm.options.control = true;
+		vmcs_write(VMCS_GUEST_SS_AR, 0x93 | 3 << SEG_AR_DPL_SHIFT);
+		assert_int_equal(call(number, 3, 0), (uint64_t)HC_EPERM);
+		assert_int_equal(V->request.number, 0);
+	}
 }
 
 static void test_unknown(void **state)
 {
 	(void)state;
-	assert_int_equal(call(HC_MEMORY_CLAIM + 1, 0, 0), EINVAL_64);
+	assert_int_equal(call(HC_VM_CREATE + 1, 0, 0), EINVAL_64);
 	assert_int_equal(call(~0UL, 0, 0), EINVAL_64);
 	enter_32bit();
-	assert_int_equal(call(HC_MEMORY_CLAIM + 1, 0, 0), EINVAL_32);
+	assert_int_equal(call(HC_VM_CREATE + 1, 0, 0), EINVAL_32);
 }
 
 /* Nothing but the answer, whatever is asked. */
 static void test_user_mode(void **state)
 {
-	for (uint64_t number = HC_VERSION; number <= HC_IRQ + 1; number++)
+	for (uint64_t number = HC_VERSION; number <= HC_VM_CREATE; number++)
 		for (uint64_t cpl = 1; cpl <= 3; cpl++) {
 			reset(state);
 			vmcs_write(VMCS_PROC_CTLS, PROC_HLT_EXIT);
@@ -305,6 +348,7 @@ int main(void)
 		cmocka_unit_test_setup(test_counts, reset),
 		cmocka_unit_test_setup(test_audit, reset),
 		cmocka_unit_test_setup(test_memory, reset),
+		cmocka_unit_test_setup(test_control, reset),
 		cmocka_unit_test_setup(test_unknown, reset),
 		cmocka_unit_test_setup(test_user_mode, reset),
 	};

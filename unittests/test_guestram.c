@@ -15,6 +15,14 @@ static struct asi domain;
 static struct vm vm;
 
 static uint64_t used;
+static unsigned int nr_lines;
+
+void console_write(const char *text, size_t len)
+{
+	(void)text;
+	(void)len;
+	nr_lines++;
+}
 
 static void start(enum guest_map map, uint64_t mib)
 {
@@ -25,12 +33,13 @@ static void start(enum guest_map map, uint64_t mib)
 	vm.options.mem_mib = mib;
 	nr_opened = nr_invept = nr_domain_flushes = 0;
 	assert_int_equal(ept_create(&vm), 0);
-	nr_invept = 0;
+	nr_invept = nr_stops = nr_lines = 0;
 	assert_int_equal(guestram_create(&vm), 0);
 }
 
 static void finish(void)
 {
+	assert_int_equal(nr_lines, 0);
 	guestram_destroy(&vm);
 	ept_destroy(&vm);
 	mem_owner_destroy(&owner);

@@ -230,8 +230,11 @@ static void test_priorities(void **state)
 			put(LAPIC_SVR, 0x1ff);
 			put(LAPIC_TPR, tpr);
 			assert_int_equal(lapic_cr8(L), tpr / 16);
+			lapic_mmio_write(V, LAPIC_PAGE + 16 * LAPIC_ICR, 4,
+					 ICR_SELF | ICR_ASSERT | vector);
+			assert_int_equal(V->events.due, 0); /* the post is looked into */
 			V->events.due = ~0UL;
-			put(LAPIC_ICR, ICR_SELF | ICR_ASSERT | vector);
+			post_collect(V);
 			assert_int_equal(get(LAPIC_IRR + vector / 32), 1U << vector % 32);
 			assert_int_equal(V->events.due, open ? 0 : ~0UL);
 			assert_int_equal(inject_can_wake(V), open);
@@ -360,6 +363,7 @@ static void test_messages(void **state)
 				       &(struct lapic_message){ .vector = 0x31, .level = true },
 				       NULL),
 			 1);
+	post_collect(V);
 	assert_int_equal(get(LAPIC_TMR + 1), 1 << 17);
 	put(LAPIC_ICR, ICR_SELF | 0x31);
 	assert_int_equal(get(LAPIC_TMR + 1), 0);
@@ -452,6 +456,7 @@ static void test_random(void **state)
 			if (lapic_has_page(V, LAPIC_PAGE))
 				lapic_mmio_read(V, LAPIC_PAGE + 16 * reg, 4);
 		}
+		post_collect(V);
 		V->events.nmi = false;
 		vcpu_check_timer(V, fake_tsc);
 		assert_false(L->regs[LAPIC_IRR] & 0xffff);

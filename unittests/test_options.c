@@ -86,6 +86,35 @@ static void test_mitigate_words(void **state)
 			    "\"mitigate=full\" ignored: none, entry, exit, asi and auto are known");
 }
 
+/* idle=: CPUs without work halt unless they are told to poll. */
+static void test_idle_words(void **state)
+{
+	static const struct {
+		const char *line;
+		bool poll;
+		const char *problem;
+	} cases[] = {
+		{ "", false, NULL },
+		{ "idle=poll", true, NULL },
+		{ "idle=halt", false, NULL },
+		{ "idle=poll idle=halt", false, NULL },
+		{ "idle=poll idle=mwait", true,
+		  "option \"idle=mwait\" ignored: halt and poll are known" },
+		{ "idle=", false, "option \"idle=\" ignored: halt and poll are known" },
+		{ "idle", false, "unknown option \"idle\" ignored" },
+	};
+	struct options o;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		options_parse(cases[i].line, &o);
+		assert_int_equal(o.idle_poll, cases[i].poll);
+		assert_int_equal(o.nr_problems, cases[i].problem != NULL);
+		if (cases[i].problem)
+			assert_string_equal(o.problems[0], cases[i].problem);
+	}
+}
+
 /* A wrong word costs one line that names it, and the words around it still count. */
 static void test_hypervisor_problems(void **state)
 {
@@ -137,30 +166,34 @@ static void test_hypervisor_many_problems(void **state)
 }
 
 /* A guest's words set their fields; what stands behind "--" is the guest's, unread. */
+#define DEFAULTS .mem_mib = 64, .cpus = 1, .args = ""
+
 static void test_guest_words(void **state)
 {
 	static const struct {
 		const char *line;
 		struct vm_options want;
 	} cases[] = {
-		{ "", { "", 64, 1, VM_ASI_DEFAULT, VM_DOMAIN_VM, 0, "", 0, false } },
-		{ "name=cpuid", { "cpuid", 64, 1, VM_ASI_DEFAULT, VM_DOMAIN_VM, 0, "", 0, false } },
+		{ "", { DEFAULTS } },
+		{ "name=cpuid", { DEFAULTS, .name = "cpuid" } },
 		{ "/g/x.elf name=a.b_c-9 mem=128",
-		  { "a.b_c-9", 128, 1, VM_ASI_DEFAULT, 0, 0, "", 0, false } },
-		{ "mem=0x40 cpus=1 asi=off domain=vm",
-		  { "", 64, 1, VM_ASI_OFF, 0, 0, "", 0, false } },
-		{ "asi=on domain=vcpu", { "", 64, 1, VM_ASI_ON, VM_DOMAIN_VCPU, 0, "", 0, false } },
-		{ "asi=strict", { "", 64, 1, VM_ASI_STRICT, 0, 0, "", 0, false } },
-		{ "limit=2500 mem=1", { "", 1, 1, VM_ASI_DEFAULT, 0, 2500, "", 0, false } },
-		{ "mem=8388608", { "", 8388608, 1, VM_ASI_DEFAULT, 0, 0, "", 0, false } },
+		  { .name = "a.b_c-9", .mem_mib = 128, .cpus = 1, .args = "" } },
+		{ "mem=0x40 cpus=1 asi=off domain=vm", { DEFAULTS, .asi = VM_ASI_OFF } },
+		{ "asi=on domain=vcpu", { DEFAULTS, .asi = VM_ASI_ON, .domain = VM_DOMAIN_VCPU } },
+		{ "asi=strict", { DEFAULTS, .asi = VM_ASI_STRICT } },
+		{ "limit=2500 mem=1", { .mem_mib = 1, .cpus = 1, .args = "", .limit_ms = 2500 } },
+		{ "mem=8388608", { .mem_mib = 8388608, .cpus = 1, .args = "" } },
 		{ "name=x -- a b  name=y --",
-		  { "x", 64, 1, VM_ASI_DEFAULT, 0, 0, "a b  name=y --", 0, false } },
-		{ "--", { "", 64, 1, VM_ASI_DEFAULT, 0, 0, "", 0, false } },
-		{ "-- ", { "", 64, 1, VM_ASI_DEFAULT, 0, 0, "", 0, false } },
-		{ "x/y -- z", { "", 64, 1, VM_ASI_DEFAULT, 0, 0, "z", 0, false } },
+		  { .name = "x", .mem_mib = 64, .cpus = 1, .args = "a b  name=y --" } },
+		{ "--", { DEFAULTS } },
+		{ "-- ", { DEFAULTS } },
+		{ "x/y -- z", { .mem_mib = 64, .cpus = 1, .args = "z" } },
 		{ "name=0123456789012345678901234567890",
-		  { "0123456789012345678901234567890", 64, 1, VM_ASI_DEFAULT, 0, 0, "", 0,
-		    false } },
+		  { DEFAULTS, .name = "0123456789012345678901234567890" } },
+		{ "control=on", { DEFAULTS, .control = true } },
+		{ "control=on control=off", { DEFAULTS } },
+		{ "-- control=on cpus=8",
+		  { .mem_mib = 64, .cpus = 1, .args = "control=on cpus=8" } },
 	};
 
 	(void)state;
@@ -177,6 +210,7 @@ static void test_guest_words(void **state)
 		assert_int_equal(o.domain, want->domain);
 		assert_int_equal(o.limit_ms, want->limit_ms);
 		assert_string_equal(o.args, want->args);
+		assert_int_equal(o.control, want->control);
 	}
 }
 
@@ -233,6 +267,53 @@ static void test_apic(void **state)
 	}
 }
 
+/* Several vCPUs need local APICs to start each other; they get them unless that was refused. */
+static void test_cpus(void **state)
+{
+	static const struct {
+		const char *line;
+		uint32_t cpus;
+		bool apic;
+		const char *why; /* refused */
+	} cases[] = {
+		{ "cpus=1", 1, false, NULL },
+		{ "cpus=1 apic=on", 1, true, NULL },
+		{ "cpus=2", 2, true, NULL },
+		{ "cpus=8", 8, true, NULL },
+		{ "cpus=0x8 apic=on", 8, true, NULL },
+		{ "cpus=8 cpus=1", 1, false, NULL },
+		{ "apic=off cpus=8 cpus=1", 1, false, NULL },
+		{ "apic=off apic=on cpus=3", 3, true, NULL },
+		{ "cpus=3 mem=4078", 3, true, NULL },
+		{ "cpus=3 mem=4079", 0, false, "apic=on: mem= is at most 4078 then" },
+		{ "cpus=1 mem=4079", 1, false, NULL },
+		{ "cpus=2 apic=off", 0, false, "apic=off: only the first of 2 vCPUs could run" },
+		{ "apic=off cpus=8", 0, false, "apic=off: only the first of 8 vCPUs could run" },
+		{ "apic=on apic=off cpus=8", 0, false,
+		  "apic=off: only the first of 8 vCPUs could run" },
+		{ "cpus=0", 0, false, "cpus=0: not a number of vCPUs" },
+		{ "cpus=9", 0, false, "cpus=9: more vCPUs than a VM can have, which are 8" },
+		{ "cpus=9 cpus=1", 0, false, "cpus=9: more vCPUs than a VM can have, which are 8" },
+		{ "cpus=4294967297", 0, false,
+		  "cpus=4294967297: more vCPUs than a VM can have, which are 8" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct vm_options o;
+		char why[96];
+		int r = vm_options_parse(cases[i].line, &o, why, sizeof(why));
+
+		assert_int_equal(r, cases[i].why ? -EINVAL : 0);
+		if (r) {
+			assert_string_equal(why, cases[i].why);
+			continue;
+		}
+		assert_int_equal(o.cpus, cases[i].cpus);
+		assert_int_equal(o.apic, cases[i].apic);
+	}
+}
+
 /* Every wrong word of a guest is refused, with a line that begins with the word. */
 static void test_guest_problems(void **state)
 {
@@ -248,7 +329,7 @@ static void test_guest_problems(void **state)
 		"mem=17592186044416",
 		"mem=18446744073709551616",
 		"cpus=0",
-		"cpus=2",
+		"cpus=9",
 		"cpus=4294967297",
 		"cpus=x",
 		"asi=",
@@ -262,6 +343,8 @@ static void test_guest_problems(void **state)
 		"guest-map=some",
 		"apic=",
 		"apic=x2",
+		"control=",
+		"control=1",
 		"limit=1s",
 		"initrd=x",
 		"second/path",
@@ -289,8 +372,8 @@ static void test_guest_problem_text(void **state)
 	char why[128];
 
 	(void)state;
-	assert_int_equal(vm_options_parse("cpus=2", &o, why, sizeof(why)), -EINVAL);
-	assert_string_equal(why, "cpus=2: this build has one vCPU per VM");
+	assert_int_equal(vm_options_parse("cpus=9", &o, why, sizeof(why)), -EINVAL);
+	assert_string_equal(why, "cpus=9: more vCPUs than a VM can have, which are 8");
 	assert_int_equal(vm_options_parse("asi=maybe", &o, why, sizeof(why)), -EINVAL);
 	assert_string_equal(why, "asi=maybe: on, off and strict are known");
 }
@@ -300,11 +383,13 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_hypervisor_words),
 		cmocka_unit_test(test_mitigate_words),
+		cmocka_unit_test(test_idle_words),
 		cmocka_unit_test(test_hypervisor_problems),
 		cmocka_unit_test(test_hypervisor_many_problems),
 		cmocka_unit_test(test_guest_words),
 		cmocka_unit_test(test_guest_map),
 		cmocka_unit_test(test_apic),
+		cmocka_unit_test(test_cpus),
 		cmocka_unit_test(test_guest_problems),
 		cmocka_unit_test(test_guest_problem_text),
 	};

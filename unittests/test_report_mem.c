@@ -147,7 +147,8 @@ static void check_records(void)
 	struct vcpu vcpu = { .owner = &owner, .asi = &asi };
 
 	nr_lines = 0;
-	vm.vcpu = &vcpu;
+	vm.vcpus[0] = &vcpu;
+	vm.nr_vcpus = 1;
 	report_mem();
 	report_mem_vm(&vm);
 	assert_int_equal(nr_lines, 5);

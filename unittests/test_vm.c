@@ -105,14 +105,15 @@ static void test_each_allocation_fails(void **state)
 	struct vm *vm = NULL;
 
 	(void)state;
-	for (unsigned int round = 0; round < 8; round++) {
+	for (unsigned int round = 0; round < 10; round++) {
 		unsigned int refused = 0;
 		uint64_t before;
 
 		o.asi = round % 2 ? VM_ASI_OFF : VM_ASI_ON;
 		o.domain = round / 2 == 1 ? VM_DOMAIN_VCPU : VM_DOMAIN_VM;
 		o.guest_map = round / 2 == 2 ? GUEST_MAP_NONE : GUEST_MAP_ALL;
-		o.apic = round / 2 == 3;
+		o.apic = round / 2 >= 3;
+		o.cpus = round / 2 == 4 ? 3 : 1;
 		for (unsigned int n = 1;; n++) {
 			int err;
 
@@ -122,7 +123,7 @@ static void test_each_allocation_fails(void **state)
 			buddy_fail_after(0);
 			if (!err) {
 				assert_int_equal(nr_lines, 0);
-				assert_int_equal(vm->vcpu->regs[RAX], 0x2badb002);
+				assert_int_equal(vm->vcpus[0]->regs[RAX], 0x2badb002);
 				assert_int_equal(fake_vmcs[VMCS_GUEST_RIP], 0x100020);
 				vm_destroy(vm);
 				vm = NULL;
@@ -143,7 +144,8 @@ static void test_each_allocation_fails(void **state)
 		 * owner has a pool of its own too, which converts a block.
 		 */
 		assert_int_equal(refused, 13 + (o.asi == VM_ASI_ON) +
-						  (o.guest_map == GUEST_MAP_NONE) + o.apic);
+						  (o.guest_map == GUEST_MAP_NONE) + o.apic +
+						  (o.cpus - 1) * (6 + o.apic));
 	}
 }
 
@@ -187,13 +189,13 @@ static void test_two(void **state)
 	(void)state;
 	assert_int_equal(create(&options, sizeof(image), &a), 0);
 	assert_int_equal(create(&options, sizeof(image), &b), 0);
-	assert_int_not_equal(a->vcpu->vpid, b->vcpu->vpid);
+	assert_int_not_equal(a->vcpus[0]->vpid, b->vcpus[0]->vpid);
 	for (uint64_t i = 0; i < a->nr_ram; i++)
 		for (uint64_t k = 0; k < b->nr_ram; k++)
 			assert_int_not_equal(a->ram[i].v, b->ram[k].v);
 	vm_destroy(a);
 	assert_int_equal(create(&options, sizeof(image), &c), 0);
-	assert_int_not_equal(c->vcpu->vpid, b->vcpu->vpid);
+	assert_int_not_equal(c->vcpus[0]->vpid, b->vcpus[0]->vpid);
 	vm_destroy(b);
 	vm_destroy(c);
 	assert_nothing_left(used);
@@ -218,17 +220,60 @@ static void test_registers_are_local(void **state)
 		const struct vcpu *v;
 
 		assert_int_equal(create(&options, sizeof(image), &vms[i]), 0);
-		v = vms[i]->vcpu;
+		v = vms[i]->vcpus[0];
 		assert_local(v, vms[i]);
 		assert_local(&v->stack, vms[i]);
 		assert_local((char *)v->stack.top - 1, vms[i]);
 		assert_local(v->xsave_area, vms[i]);
 		assert_local(v->stats, vms[i]);
 	}
-	assert_int_not_equal(vms[0]->vcpu->stack.canary, vms[1]->vcpu->stack.canary);
+	assert_int_not_equal(vms[0]->vcpus[0]->stack.canary, vms[1]->vcpus[0]->stack.canary);
 	vm_destroy(vms[0]);
 	vm_destroy(vms[1]);
 	assert_nothing_left(used);
+}
+
+/* The first is ready, the others wait for it; each has what it needs for itself, and a place to be reached at. */
+static void test_several_vcpus(void **state)
+{
+	uint64_t used = memory_used();
+	struct vm_options o = options;
+
+	(void)state;
+	o.apic = true;
+	for (o.cpus = 2; o.cpus <= VCPUS_MAX; o.cpus += 3) {
+		for (o.domain = VM_DOMAIN_VM; o.domain <= VM_DOMAIN_VCPU; o.domain++) {
+			struct vm *vm;
+
+			assert_int_equal(create(&o, sizeof(image), &vm), 0);
+			assert_int_equal(vm->nr_vcpus, o.cpus);
+			assert_int_equal(fake_nr_domains, o.domain == VM_DOMAIN_VM ? 1 : o.cpus);
+			assert_int_equal(fake_nr_vmcs, 0); /* any CPU may load any of them */
+			for (uint32_t id = 0; id < o.cpus; id++) {
+				const struct vcpu *v = vm->vcpus[id];
+
+				assert_true(v->id == id && v->vm == vm);
+				assert_ptr_equal(v->post, &vm->post[id]);
+				assert_int_equal(v->post->apic_id, id);
+				assert_int_equal(v->state,
+						 id ? VCPU_WAITS_FOR_SIPI : VCPU_RUNNABLE);
+				assert_int_equal(v->dormant, id != 0);
+				assert_int_equal(v->last_cpu, id ? VCPU_NO_CPU : 0);
+				for (uint32_t k = 0; k < id; k++) {
+					const struct vcpu *w = vm->vcpus[k];
+
+					assert_int_not_equal(v->vpid, w->vpid);
+					assert_int_not_equal(v->vmcs.v, w->vmcs.v);
+					assert_true(v->lapic != w->lapic && v->stats != w->stats);
+					assert_ptr_not_equal(v->stack.top, w->stack.top);
+					assert_int_equal(v->owner == w->owner,
+							 o.domain == VM_DOMAIN_VM);
+				}
+			}
+			vm_destroy(vm);
+			assert_nothing_left(used);
+		}
+	}
 }
 
 int main(void)
@@ -236,7 +281,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_each_allocation_fails), cmocka_unit_test(test_wrong_image),
 		cmocka_unit_test(test_too_much_memory),	      cmocka_unit_test(test_two),
-		cmocka_unit_test(test_registers_are_local),
+		cmocka_unit_test(test_registers_are_local),   cmocka_unit_test(test_several_vcpus),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);

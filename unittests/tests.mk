@@ -68,7 +68,7 @@ UNIT_TESTS += vmalloc
 test_vmalloc_SRCS := mm/vmarea.c unittests/fake/hostmap.c $(test_buddy_SRCS)
 
 # Exit handlers, on the fake VMCS of unittests/fake/vmx.c.
-LAPIC_SRCS := vmm/lapic.c vmm/lapic_ipi.c vmm/lapic_timer.c vmm/timer.c
+LAPIC_SRCS := vmm/lapic.c vmm/lapic_ipi.c vmm/lapic_timer.c vmm/timer.c vmm/post.c vmm/startup.c
 FAKE_VCPU_SRCS := unittests/fake/vmx.c vmm/vcpu_regs.c unittests/fake/cpu.c vmm/inject.c vmm/exit_event.c $(LAPIC_SRCS)
 
 UNIT_TESTS += inject
@@ -184,10 +184,10 @@ test_window_SRCS := asi/window.c $(test_asi_map_SRCS)
 
 # vmm/guestmem.c is included by these two.
 UNIT_TESTS += guestram
-test_guestram_SRCS := vmm/guestram.c vmm/ept.c mm/ptable.c mm/memmap.c $(test_buddy_SRCS)
+test_guestram_SRCS := lib/log.c lib/fmt.c vmm/guestram.c vmm/ept.c mm/ptable.c mm/memmap.c $(test_buddy_SRCS)
 
 UNIT_TESTS += audit_ept
-test_audit_ept_SRCS := vmm/audit_ept.c lib/log.c lib/fmt.c $(test_guestram_SRCS)
+test_audit_ept_SRCS := vmm/audit_ept.c $(test_guestram_SRCS)
 
 UNIT_TESTS += ptable_exact
 test_ptable_exact_SRCS := $(test_ptable_SRCS)

@@ -84,8 +84,8 @@ void lapic_set_cr8(struct vcpu *v, uint64_t cr8);
 int lapic_pending(const struct lapic *l);
 void lapic_take(struct lapic *l, unsigned int vector);
 
-/* lapic_ipi.c: an edge-triggered interrupt message has come for @v. */
-void lapic_accept(struct vcpu *v, uint8_t vector);
+/* lapic_ipi.c: an interrupt message has come for @v. */
+void lapic_accept(struct vcpu *v, uint8_t vector, bool level);
 
 /* lapic_timer.c: the TSC at which the timer interrupts, 0: never; and what it has done up to @now. */
 uint64_t lapic_timer_deadline(const struct lapic *l);

@@ -34,14 +34,14 @@ static bool is_named(const struct vcpu_post *p, const struct lapic_message *m)
 	return m->logical ? is_in_group(p, m->dest) : m->dest == p->apic_id;
 }
 
-void lapic_accept(struct vcpu *v, uint8_t vector)
+void lapic_accept(struct vcpu *v, uint8_t vector, bool level)
 {
 	if (!(v->lapic->regs[LAPIC_SVR] & SVR_ENABLE))
 		return; /* turned off meanwhile */
 	if (vector < VECTOR_MIN)
 		lapic_error(v, ESR_RECEIVE_VECTOR);
 	else
-		lapic_request(v, vector, false);
+		lapic_request(v, vector, level);
 }
 
 /*
@@ -55,7 +55,7 @@ static bool take(struct vm *vm, uint32_t id, const struct lapic_message *m)
 	case LAPIC_LOWEST:
 		if (!(vm->post[id].svr & SVR_ENABLE))
 			return false;
-		post_irq(vm, id, m->vector);
+		post_irq(vm, id, m->vector, m->level);
 		return true;
 	case LAPIC_NMI:
 		post_nmi(vm, id);

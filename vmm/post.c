@@ -31,9 +31,16 @@ static void post(struct vm *vm, uint32_t id, uint32_t bits)
 	post_look(vm, id);
 }
 
-void post_irq(struct vm *vm, uint32_t id, uint8_t vector)
+void post_irq(struct vm *vm, uint32_t id, uint8_t vector, bool level)
 {
-	__atomic_fetch_or(&vm->post[id].irr[vector / 64], BIT(vector % 64), __ATOMIC_SEQ_CST);
+	struct vcpu_post *p = &vm->post[id];
+	uint64_t bit = BIT(vector % 64);
+
+	if (level)
+		__atomic_fetch_or(&p->level[vector / 64], bit, __ATOMIC_SEQ_CST);
+	else if (READ_ONCE(p->level[vector / 64]) & bit)
+		__atomic_fetch_and(&p->level[vector / 64], ~bit, __ATOMIC_SEQ_CST);
+	__atomic_fetch_or(&p->irr[vector / 64], bit, __ATOMIC_SEQ_CST);
 	post(vm, id, POST_IRQ);
 }
 
@@ -71,9 +78,13 @@ static void collect_irqs(struct vcpu *v)
 {
 	for (unsigned int i = 0; i < 4; i++) {
 		uint64_t set = __atomic_exchange_n(&v->post->irr[i], 0, __ATOMIC_SEQ_CST);
+		uint64_t level = READ_ONCE(v->post->level[i]);
 
-		for (; set; set &= set - 1)
-			lapic_accept(v, (uint8_t)(i * 64 + bit_lowest(set)));
+		for (; set; set &= set - 1) {
+			uint32_t bit = bit_lowest(set);
+
+			lapic_accept(v, (uint8_t)(i * 64 + bit), level & BIT(bit));
+		}
 	}
 }
 

@@ -22,14 +22,15 @@ struct vcpu_post {
 	uint32_t cpu;	  /* CPU that runs it, or that is to look after it */
 	bool running; /* it is in use there, or that CPU will look into the post before it rests */
 	uint8_t sipi; /* vector of the start-up IPI */
-	uint64_t irr[4]; /* interrupts requested, atomic */
+	uint64_t irr[4];   /* interrupts requested, atomic */
+	uint64_t level[4]; /* vectors that were level-triggered when they came last, atomic */
 	/* Of its local APIC, for senders: as vmm/lapic.h has them. Written by its own vCPU. */
 	uint64_t apic_base;
 	uint32_t apic_id, ldr, dfr, svr;
 };
 
 /* For any vCPU of @vm, perhaps the caller's own. Restricted; interrupts off. */
-void post_irq(struct vm *vm, uint32_t id, uint8_t vector);
+void post_irq(struct vm *vm, uint32_t id, uint8_t vector, bool level);
 void post_nmi(struct vm *vm, uint32_t id);
 void post_init(struct vm *vm, uint32_t id);
 void post_sipi(struct vm *vm, uint32_t id, uint8_t vector);

@@ -161,9 +161,42 @@ uint64_t tsc_khz(void)
 	return 2000000;
 }
 
-int idle_init(void)
+void vmcs_setup_host_cpu(void)
 {
-	return 0;
+}
+
+void vmcs_init_guest(void)
+{
+}
+
+uint32_t guest_signature(void)
+{
+	return 0x506e3;
+}
+
+/* Nobody runs here, and nothing is given back. */
+void world_stop(void)
+{
+	abort();
+}
+
+void world_resume(void)
+{
+}
+
+void sched_ask(uint32_t cpu)
+{
+	(void)cpu;
+}
+
+void sched_look(void)
+{
+}
+
+void cpu_kick(uint32_t cpu)
+{
+	(void)cpu;
+	abort();
 }
 
 struct stack *stack_current(void)

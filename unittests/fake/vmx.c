@@ -1,16 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /* The fake VMCS and a vCPU on it: what vmm/vcpu.c, vm.c and report.c do for handlers. */
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include "unittests/fake/vmx.h"
+#include "arch/cpus.h"
+#include "arch/percpu.h"
 #include "arch/regs.h"
 #include "arch/tsc.h"
 #include "arch/vmx.h"
+#include "vmm/cpuid.h"
 #include "vmm/report.h"
+#include "vmm/schedule.h"
+#include "vmm/vmcs.h"
 
 uint64_t fake_vmcs[0x8000];
 uint64_t fake_tsc, fake_xcr0, fake_dr6;
 unsigned int fake_nr_unserved, fake_nr_invvpid, fake_nr_nmi, fake_nr_mc;
+uint64_t fake_asked, fake_kicked, fake_breakpoints[4];
 struct vm fake_vm;
 struct vcpu fake_vcpu;
 uint32_t fake_control_words[VMX_CTL_NR];
@@ -31,8 +38,12 @@ void fake_vcpu_reset(void)
 	memset(&fake_vm, 0, sizeof(fake_vm));
 	memset(&fake_vcpu, 0, sizeof(fake_vcpu));
 	fake_nr_unserved = fake_nr_invvpid = fake_nr_nmi = fake_nr_mc = 0;
+	fake_asked = fake_kicked = 0;
 	fake_vcpu.vm = &fake_vm;
-	fake_vm.vcpu = &fake_vcpu;
+	fake_vm.vcpus[0] = &fake_vcpu;
+	fake_vm.nr_vcpus = fake_vm.options.cpus = fake_vm.nr_awake = 1;
+	fake_vcpu.post = &fake_vm.post[0];
+	fake_vcpu.post->running = true;
 	fake_vcpu.vpid = 1;
 	fake_vcpu.xcr0 = 1;
 	fake_vcpu.cr4_guest = CR4_PAE;
@@ -72,6 +83,23 @@ void report_stop(struct vcpu *v, const char *what)
 	(void)what;
 }
 
+/* The schedulers of all CPUs; a look is what the one of this CPU does. */
+void sched_ask(uint32_t cpu)
+{
+	fake_asked |= BIT(cpu);
+}
+
+void sched_look(void)
+{
+	fake_vcpu.events.due = 0;
+}
+
+void cpu_kick(uint32_t cpu)
+{
+	assert(cpu != cpu_number);
+	fake_kicked |= BIT(cpu);
+}
+
 uint64_t tsc_khz(void)
 {
 	return 2000000;
@@ -86,6 +114,21 @@ void vmx_flush_vpid(uint16_t vpid)
 {
 	(void)vpid;
 	fake_nr_invvpid++;
+}
+
+/* A test that links vmm/exit_cpuid.c or vmm/vmcs.c has the real ones. */
+__attribute__((weak)) uint32_t guest_signature(void)
+{
+	return FAKE_SIGNATURE;
+}
+
+__attribute__((weak)) void vmcs_init_guest(void)
+{
+}
+
+void write_breakpoints(const uint64_t v[4])
+{
+	memcpy(fake_breakpoints, v, sizeof(fake_breakpoints));
 }
 
 void vmcs_fail(uint32_t field, const char *access)

@@ -20,6 +20,7 @@ extern char *fake_thread_pointer[];
 	((__typeof__(var) *)((char *)&(var) - (char *)__builtin_thread_pointer() + \
 			     fake_thread_pointer[cpu]))
 
+extern char __percpu_start[];
 extern _Thread_local uint32_t cpu_number;
 
 /* As the real one: where the template of a per-CPU variable stands. A test's own. */
