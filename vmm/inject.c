@@ -256,6 +256,20 @@ void vcpu_deliver_events(struct vcpu *v)
 	set_windows(e, windows);
 }
 
+void vcpu_withdraw_events(struct vcpu *v)
+{
+	uint32_t info = vmcs_read32(VMCS_ENTRY_INTR_INFO);
+	struct events *e = &v->events;
+
+	if (!(info & INTR_INFO_VALID))
+		return;
+	e->reinject_info = info;
+	e->reinject_error = vmcs_read32(VMCS_ENTRY_EXCEPTION_ERROR);
+	e->reinject_len = vmcs_read32(VMCS_ENTRY_INSN_LEN);
+	e->due = 0;
+	vmcs_write(VMCS_ENTRY_INTR_INFO, 0);
+}
+
 bool inject_can_wake(const struct vcpu *v)
 {
 	const struct events *e = &v->events;

@@ -48,5 +48,7 @@ void inject_irq(struct vcpu *v, uint8_t vector);
 void inject_note_vectoring(struct vcpu *v);
 /* Puts the first of what is pending into the VMCS, opens windows for the rest. Before a VM entry. */
 void vcpu_deliver_events(struct vcpu *v);
+/* The VM entry that vcpu_deliver_events() was for did not take place: takes its event back. The vCPU is loaded. */
+void vcpu_withdraw_events(struct vcpu *v);
 /* Whether something pending would wake the vCPU from HLT. The vCPU is loaded. */
 bool inject_can_wake(const struct vcpu *v);
