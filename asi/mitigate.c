@@ -66,11 +66,12 @@ static __nonsensitive struct {
 } mitigate_policy;
 
 /*
- * Of enum taint the first three are kept; whose guest they are of stands beside. As what another
+ * Of enum taint the first three are kept; whose guest they are of stands beside, by a number: it may have ended, here
+ * or on another CPU, and a new one have come to its address. As what another
  * domain sees them is seen_by()'s.
  */
 static __percpu uint32_t asi_taints;
-static __percpu struct asi *asi_taints_of;
+static __percpu uint64_t asi_taints_of; /* a domain's serial */
 __percpu struct asi *asi_clean;
 
 static struct mitigation_cpu cpu_found;
@@ -81,7 +82,7 @@ static uint32_t seen_by(const struct asi *asi)
 	const uint32_t guest = BIT(TAINT_GUEST_DATA) | BIT(TAINT_GUEST_CONTROL);
 	uint32_t t = this_cpu(asi_taints);
 
-	if (this_cpu(asi_taints_of) == asi)
+	if (this_cpu(asi_taints_of) == asi->serial)
 		return t;
 	return (t & ~guest) | (t & guest) << (TAINT_OTHER_DATA - TAINT_GUEST_DATA);
 }
@@ -132,7 +133,7 @@ void mitigate_enter(struct asi *asi)
 	flush(flushes);
 	barrier();
 	/* From here on what another guest has left is flushed, and this one may run. */
-	this_cpu(asi_taints_of) = asi;
+	this_cpu(asi_taints_of) = asi->serial;
 	taint(BIT(TAINT_GUEST_DATA) | BIT(TAINT_GUEST_CONTROL));
 	barrier();
 	this_cpu(asi_clean) = asi;
@@ -148,12 +149,6 @@ void mitigate_leave(void)
 	/* An NMI that left between load and store of the above has set this too. */
 	taint(BIT(TAINT_SENSITIVE_DATA));
 	barrier();
-}
-
-void mitigate_forget(const struct asi *asi)
-{
-	if (this_cpu(asi_taints_of) == asi)
-		this_cpu(asi_taints_of) = NULL; /* its taints stay: another's, for everyone */
 }
 
 static bool is_due(enum transition transition, const struct asi *asi)

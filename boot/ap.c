@@ -95,8 +95,10 @@ void ap_do_everywhere(enum ap_work what, uint64_t cpus)
 	for_each_cpu (cpu, others)
 		cpu_kick(cpu);
 	do_work();
-	while (__atomic_load_n(&work.busy, __ATOMIC_ACQUIRE))
+	while (__atomic_load_n(&work.busy, __ATOMIC_ACQUIRE)) {
+		cpu_serve();
 		cpu_pause();
+	}
 }
 
 /* Whether there is work for this CPU that it has not done: the last was number *@done. */

@@ -4,7 +4,7 @@
 #include "arch/insn.h"
 #include "arch/regs.h"
 
-static __nonsensitive bool pcid_on;
+__nonsensitive bool pcid_on;
 
 void tlb_init(bool wanted)
 {
@@ -17,11 +17,6 @@ void tlb_init_cpu(void)
 {
 	if (pcid_on)
 		write_cr4(read_cr4() | CR4_PCIDE);
-}
-
-bool tlb_has_pcid(void)
-{
-	return pcid_on;
 }
 
 /*
