@@ -30,6 +30,7 @@
 #include "arch/percpu.h"
 #include "arch/regs.h"
 #include "arch/trap.h"
+#include "asi/stun.h"
 #include "lib/assert.h"
 #include "mm/class.h"
 #include "mm/ptable.h"
@@ -199,11 +200,12 @@ void asi_catch_up(const struct asi *asi);
 
 /*
  * Panics unless a VM entry is right now legal for @asi: curr = target = @asi, depth 0,
- * interrupts off, CR3 = @host_cr3, no flush owed. The one choke point before every entry. What has been
+ * interrupts off, CR3 = @host_cr3, no flush owed, siblings told. The one choke point before every entry. What has been
  * unmapped since the enter is flushed.
  */
 static inline void asi_check_entry(const struct asi *asi, uint64_t host_cr3)
 {
+	ASSERT(!asi || stun_has_begun());
 	ASSERT(this_cpu(asi_curr) == asi && this_cpu(asi_target) == asi);
 	ASSERT(read_cr3() == host_cr3);
 	ASSERT(this_cpu(trap_depth) == 0 && !irqs_enabled());

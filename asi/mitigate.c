@@ -21,6 +21,7 @@
 
 enum transition {
 	TO_GUEST,	 /* into a domain that runs a guest: from outside, or from another domain */
+	TO_IDLE,	 /* into one that runs none, where siblings run guests meanwhile */
 	TO_UNRESTRICTED, /* out of any domain */
 	EACH_ENTRY,	 /* a VM entry, where transitions do not protect the VM */
 	EACH_EXIT,	 /* the same, a VM exit */
@@ -37,6 +38,10 @@ static const uint8_t table[TRANSITION_NR][TAINT_NR] = {
 		[TAINT_OTHER_DATA] = DATA,
 		[TAINT_OTHER_CONTROL] = CONTROL,
 	},
+	[TO_IDLE] = {
+		[TAINT_SENSITIVE_DATA] = DATA,
+		[TAINT_OTHER_DATA] = FLUSH_VERW,
+	},
 	[TO_UNRESTRICTED] = {
 		[TAINT_GUEST_CONTROL] = CONTROL,
 		[TAINT_OTHER_CONTROL] = CONTROL,
@@ -52,8 +57,9 @@ static const struct {
 	[MITIGATE_NONE] = { 0, 0 },
 	[MITIGATE_ENTRY] = { BIT(EACH_ENTRY), BIT(EACH_ENTRY) },
 	[MITIGATE_EXIT] = { BIT(EACH_EXIT), BIT(EACH_EXIT) },
-	[MITIGATE_ASI] = { BIT(TO_GUEST) | BIT(TO_UNRESTRICTED), BIT(EACH_ENTRY) | BIT(EACH_EXIT) },
-	[MITIGATE_AUTO] = { BIT(TO_GUEST) | BIT(TO_UNRESTRICTED),
+	[MITIGATE_ASI] = { BIT(TO_GUEST) | BIT(TO_IDLE) | BIT(TO_UNRESTRICTED),
+			   BIT(EACH_ENTRY) | BIT(EACH_EXIT) },
+	[MITIGATE_AUTO] = { BIT(TO_GUEST) | BIT(TO_IDLE) | BIT(TO_UNRESTRICTED),
 			    BIT(EACH_ENTRY) | BIT(EACH_EXIT) },
 };
 
@@ -121,12 +127,32 @@ static void taint(uint32_t set)
 	this_cpu(asi_taints) |= set & mitigate_policy.tracked;
 }
 
+/*
+ * The taints wait for a domain that runs a guest; but a sibling's may run from now on, read what this thread has left
+ * in the core, and leave there what a guest may read that this thread enters next: so they stay. And it may train
+ * what this thread predicts by.
+ */
+static void enter_idle(const struct asi *asi)
+{
+	if (!this_cpu(stun_core))
+		return;
+	flush(owed(TO_IDLE, seen_by(asi)));
+	taint(BIT(TAINT_GUEST_CONTROL));
+}
+
+void mitigate_park(void)
+{
+	flush(owed(TO_IDLE, mitigate_policy.tracked & BIT(TAINT_SENSITIVE_DATA)));
+}
+
 void mitigate_enter(struct asi *asi)
 {
 	unsigned int flushes;
 
-	if (!asi_runs_guest(asi))
-		return; /* the taints wait for one that does */
+	if (!asi_runs_guest(asi)) {
+		enter_idle(asi);
+		return;
+	}
 	flushes = owed(TO_GUEST, seen_by(asi));
 	this_cpu(asi_taints) &= ~(uint32_t)BIT(TAINT_SENSITIVE_DATA);
 	barrier();

@@ -47,6 +47,9 @@ void mitigate_enter(struct asi *asi);
 /* Before the write of CR3 that leaves the restricted space: what runs behind it could be led astray. */
 void mitigate_leave(void);
 
+/* Before this CPU halts outside, where siblings run guests: as for entering an idle domain. */
+void mitigate_park(void);
+
 /*
  * For the VMs that no transition protects, in modes entry and exit or without a domain (@asi NULL).
  * Whether each VM exit is to be flushed, by HOST_RIP; whether each entry needs the next function.

@@ -153,6 +153,7 @@ static void switch_to(struct asi *asi)
 	this_cpu_xchg(asi_curr, asi);
 	load_restricted(asi);
 	mitigate_enter(asi);
+	stun_entered();
 }
 
 void asi_switch(struct asi *asi)
@@ -188,6 +189,7 @@ void switch_exit(enum asi_cause cause)
 	uint64_t flags = irq_save();
 
 	if (this_cpu(asi_curr)) {
+		stun_leave(); /* first: what follows is for this thread alone to know */
 		mitigate_leave();
 		load_unrestricted();
 		this_cpu(asi_stats).exits[cause]++;

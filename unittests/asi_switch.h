@@ -22,8 +22,23 @@ static inline void switch_point(void)
 #define this_cpu(var)	      (*(switch_point(), &(var)))
 #define this_cpu_xchg(var, v) (fake_mmu_fence(), (void)(*&(var) = (v)), switch_point())
 #define memory_fence()	      fake_mmu_fence()
+/* Between two atomic instructions too. */
+#define AT_POINT(x)                            \
+	({                                     \
+		switch_point();                \
+		__typeof__(x) at_point_ = (x); \
+		switch_point();                \
+		at_point_;                     \
+	})
+#define __atomic_fetch_or(...)		 AT_POINT(__atomic_fetch_or(__VA_ARGS__))
+#define __atomic_fetch_and(...)		 AT_POINT(__atomic_fetch_and(__VA_ARGS__))
+#define __atomic_compare_exchange_n(...) AT_POINT(__atomic_compare_exchange_n(__VA_ARGS__))
 #include "asi/switch.c"
 #include "asi/shootdown.c"
+#include "asi/stun.c"
+#undef __atomic_fetch_or
+#undef __atomic_fetch_and
+#undef __atomic_compare_exchange_n
 #define SLOTS PCID_SLOTS
 
 #define DOMAINS (SLOTS + 2)

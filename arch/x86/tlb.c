@@ -31,7 +31,8 @@ static void flush_by_pge(void)
 	write_cr4(cr4);
 }
 
-void tlb_flush_all(void)
+/* These read no canary: a domain that is being entered perhaps does not map it. */
+__no_stack_protector void tlb_flush_all(void)
 {
 	if (pcid_on)
 		invpcid(INVPCID_ALL_GLOBAL, 0, 0);
@@ -39,7 +40,7 @@ void tlb_flush_all(void)
 		flush_by_pge();
 }
 
-void tlb_flush_pcid(uint64_t pcid)
+__no_stack_protector void tlb_flush_pcid(uint64_t pcid)
 {
 	if (pcid_on)
 		invpcid(INVPCID_CONTEXT, pcid, 0);
@@ -52,7 +53,6 @@ void tlb_flush_page(uint64_t va)
 	invlpg(va);
 }
 
-/* Reads no canary: entering a domain comes here, and the canary is perhaps not mapped there. */
 __no_stack_protector void tlb_flush_pcid_page(uint64_t pcid, uint64_t va)
 {
 	if (pcid_on)

@@ -8,6 +8,7 @@
 #include "arch/cpus.h"
 #include "arch/percpu.h"
 #include "arch/trap.h"
+#include "arch/world.h"
 #include "lib/assert.h"
 #include "lib/bitops.h"
 #include "lib/log.h"
@@ -44,6 +45,8 @@ struct mem_owner fake_owners[FAKE_OWNERS];
 char *fake_thread_pointer[CPUS_MAX];
 uint64_t fake_active = 1;
 void (*fake_kick)(uint32_t cpu);
+uint64_t fake_core = 1;
+uint32_t fake_nr_cpus = 1;
 unsigned int fake_console_lines;
 uint64_t fake_tsc;
 uint32_t trap_depth;
@@ -78,6 +81,26 @@ void cpu_kick(uint32_t cpu)
 	ASSERT(fake_active & BIT(cpu));
 	if (fake_kick)
 		fake_kick(cpu);
+}
+
+uint32_t cpus_nr(void)
+{
+	return fake_nr_cpus;
+}
+
+uint64_t cpu_siblings(uint32_t cpu)
+{
+	return fake_core & BIT(cpu) ? fake_core : BIT(cpu);
+}
+
+uint32_t cpu_thread(uint32_t cpu)
+{
+	return bits_count(cpu_siblings(cpu) & (BIT(cpu) - 1));
+}
+
+/* Nobody stops the world here. */
+void world_yield(void)
+{
 }
 
 void console_write(const char *text, size_t len)

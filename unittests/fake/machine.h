@@ -22,6 +22,9 @@ extern struct memrange fake_banks[2];
 /* CPUs that take part, and what a kick of one does; CPU 0 is the test. */
 extern uint64_t fake_active;
 extern void (*fake_kick)(uint32_t cpu);
+/* How many there are, and those that share a core. */
+extern uint32_t fake_nr_cpus;
+extern uint64_t fake_core;
 
 extern unsigned int fake_console_lines; /* written so far */
 
