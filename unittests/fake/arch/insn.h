@@ -34,8 +34,13 @@ static inline void irq_disable(void)
 {
 	fake_irqs_on = false;
 }
+/* unittests/fake/cpu.c: if set, what happens while the CPU waits. */
+extern void (*fake_pause)(void);
+
 static inline void cpu_pause(void)
 {
+	if (fake_pause)
+		fake_pause();
 }
 static inline void memory_fence(void)
 {
