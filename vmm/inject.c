@@ -153,8 +153,14 @@ void inject_note_vectoring(struct vcpu *v)
 	}
 }
 
+/*
+ * SDM, "Checks on VM-Entry Control Fields": no error code with CR0.PE = 0, where exceptions have none; Bochs reports
+ * one when an exit interrupts the delivery of such an exception.
+ */
 static void enter_reinject(struct events *e)
 {
+	if (!(vmcs_read(VMCS_GUEST_CR0) & CR0_PE))
+		e->reinject_info &= ~INTR_INFO_ERROR_CODE;
 	if (e->reinject_info & INTR_INFO_ERROR_CODE)
 		vmcs_write(VMCS_ENTRY_EXCEPTION_ERROR, e->reinject_error);
 	if (event_has_length(e->reinject_info))
