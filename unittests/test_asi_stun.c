@@ -72,7 +72,7 @@ static void sibling_step(void)
 	switch (sibling) {
 	case RESTRICTED:
 		if (seed_below(2)) {
-			AS_SIBLING(begun = stun_enter_guest(stun_core));
+			AS_SIBLING(begun = stun_enter_guest());
 			if (begun)
 				sibling = IN_GUEST;
 			guest_runs += begun;
@@ -84,7 +84,7 @@ static void sibling_step(void)
 	case IN_GUEST:
 		if (sibling_kicked || !seed_below(4)) {
 			sibling_kicked = false;
-			AS_SIBLING(stun_exit_guest(stun_core));
+			AS_SIBLING(stun_exit_guest());
 			sibling = RESTRICTED;
 		}
 		break;
@@ -97,7 +97,7 @@ static void sibling_step(void)
 	case UNRESTRICTED:
 		if (!seed_below(3)) {
 			dirty = outside();
-			AS_SIBLING(stun_entered_core(stun_core));
+			AS_SIBLING(stun_entered_core());
 			sibling = RESTRICTED;
 		}
 		break;
@@ -422,7 +422,7 @@ static void test_timeline(void **state)
 	asi_enter(domains[0]);
 	asi_relax();
 	asi_exit(); /* T+01: A, this CPU, is unrestricted */
-	AS_SIBLING(begun = stun_enter_guest(stun_core));
+	AS_SIBLING(begun = stun_enter_guest());
 	assert_false(begun);		 /* T+02: B waits, interrupts on */
 	asi_enter(domains[0]);		 /* T+03: A enters, and has flushed */
 	assert_true(stun_guest_begin()); /* T+04: A may run its guest; */
@@ -432,12 +432,12 @@ static void test_timeline(void **state)
 	asi_exit(); /* T+06: A takes an interrupt and leaves: nobody is in a guest, so it does not wait */
 	assert_false(sibling_kicked);
 	/* T+07: B has switched interrupts off, and is on its way: the test is with what it says */
-	AS_SIBLING(begun = stun_enter_guest(stun_core));
+	AS_SIBLING(begun = stun_enter_guest());
 	assert_false(begun);
 
 	asi_enter(domains[0]);
 	asi_relax();
-	AS_SIBLING(begun = stun_enter_guest(stun_core));
+	AS_SIBLING(begun = stun_enter_guest());
 	assert_true(begun); /* T+08: B was first; now it is behind the test, before VMLAUNCH */
 	then = 0;
 	until = 2; /* T+09: its guest exits before its first instruction, since the kick is pending */
@@ -446,7 +446,7 @@ static void test_timeline(void **state)
 	asi_exit();
 	assert_true(sibling_kicked);
 	assert_int_equal(pauses, 2);
-	AS_SIBLING(begun = stun_enter_guest(stun_core));
+	AS_SIBLING(begun = stun_enter_guest());
 	assert_false(begun); /* T+10: A is in its secrets, B is not in its guest */
 }
 
