@@ -116,7 +116,7 @@ test_ptable_SRCS := mm/ptable.c mm/memmap.c $(test_buddy_SRCS)
 UNIT_TESTS += ptable_walk
 test_ptable_walk_SRCS := $(test_ptable_SRCS)
 
-# asi/switch.c, asi/shootdown.c and asi/stun.c are included by these five themselves, with a point for an NMI before each access.
+# asi/switch.c, asi/shootdown.c and asi/stun.c are included by these six themselves, with a point for an NMI before each access.
 UNIT_TESTS += asi_switch
 test_asi_switch_SRCS := asi/crossing.c asi/domain.c asi/map.c asi/mitigate.c mm/ptable.c $(BUDDY_SRCS) mm/memmap.c mm/slab.c mm/slab_run.c \
 	unittests/fake/cpu.c unittests/fake/ram.c unittests/fake/machine.c unittests/fake/mmu.c
@@ -129,6 +129,9 @@ test_asi_shootdown_SRCS := $(test_asi_switch_SRCS)
 
 UNIT_TESTS += asi_stun
 test_asi_stun_SRCS := $(test_asi_switch_SRCS)
+
+UNIT_TESTS += asi_stun_walk
+test_asi_stun_walk_SRCS := $(test_asi_switch_SRCS)
 
 UNIT_TESTS += asi_nmi
 test_asi_nmi_SRCS := $(test_asi_switch_SRCS)
