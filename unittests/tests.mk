@@ -210,9 +210,15 @@ test_ptable_race_SRCS := mm/memmap.c $(test_buddy_SRCS)
 UNIT_TESTS += hostmap
 test_hostmap_SRCS := mm/ptable.c mm/percpu.c unittests/fake/mmu.c $(test_buddy_SRCS)
 
-# All allocators together. Threads with real locks, under ThreadSanitizer (make tsan):
+# Threads with real locks for CPUs, under ThreadSanitizer (make tsan). All allocators together:
+THREAD_TESTS += mm
+thread_mm_CFLAGS := -DFAKE_RAM_SIZE='(256UL << 20)'
 thread_mm_SRCS := $(BUDDY_SRCS) mm/slab.c mm/slab_run.c mm/vmarea.c mm/vmalloc.c mm/memmap.c unittests/host/cpu.c unittests/host/ram.c \
 	unittests/host/pageblock.c unittests/host/hostmap.c
+
+# The world that is stopped:
+THREAD_TESTS += world
+thread_world_SRCS := arch/x86/world.c arch/x86/cpus.c unittests/host/cpu.c
 
 # One at a time, with the real restricted tables, under libFuzzer (make fuzz) and in test_walk_mm:
 fuzz_mm_SRCS := $(test_asi_map_SRCS)
