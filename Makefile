@@ -136,7 +136,7 @@ $Q{ $2 -MM -MP -MT $@ $(sort $3) && echo "$(sort $3):"; } >$@.d
 $Q$2 -o $@ $(sort $3) $4
 endef
 
-unittests: $(UNIT_TESTS:%=$B/unittests/test_%) $B/unittests/test_thread_mm $B/unittests/test_thread_asi $B/unittests/bench_mm ## the host unit tests (cmocka, ASan, UBSan)
+unittests: $(UNIT_TESTS:%=$B/unittests/test_%) $(THREAD_TESTS:%=$B/unittests/test_thread_%) $B/unittests/bench_mm ## the host unit tests (cmocka, ASan, UBSan)
 
 define unit_test
 $B/unittests/test_$1: unittests/test_$1.c $$(test_$1_SRCS) Makefile unittests/tests.mk
@@ -147,16 +147,14 @@ $(foreach t,$(UNIT_TESTS),$(eval $(call unit_test,$t)))
 # unittests/host: real locks and a thread for each CPU, for what unittests/fake has no answer to.
 THREAD_CFLAGS := -std=gnu11 -g -O1 -Wall -Wextra -Werror -Iunittests/host -Iunittests/fake -Iarch/x86/include -I.
 
-$B/unittests/test_thread_mm: unittests/thread_mm.c $(thread_mm_SRCS) Makefile unittests/tests.mk
-	$(call host_program,HOSTCC,$(HOSTCC) $(THREAD_CFLAGS) -fsanitize=thread -DFAKE_RAM_SIZE='(256UL << 20)',unittests/thread_mm.c $(thread_mm_SRCS),-lpthread)
+define thread_test
+$B/unittests/test_thread_$1: unittests/thread_$1.c $$(thread_$1_SRCS) Makefile unittests/tests.mk
+	$$(call host_program,HOSTCC,$$(HOSTCC) $$(THREAD_CFLAGS) -fsanitize=thread $$(thread_$1_CFLAGS),unittests/thread_$1.c $$(thread_$1_SRCS),-lpthread)
+endef
+$(foreach t,$(THREAD_TESTS),$(eval $(call thread_test,$t)))
 
-# Accesses that other CPUs see, and that are volatile, are not taken for races.
-$B/unittests/test_thread_asi: unittests/thread_asi.c $(thread_asi_SRCS) Makefile unittests/tests.mk
-	$(call host_program,HOSTCC,$(HOSTCC) $(THREAD_CFLAGS) -fsanitize=thread --param=tsan-distinguish-volatile=1 -DFAKE_RAM_SIZE='(256UL << 20)',unittests/thread_asi.c $(thread_asi_SRCS),-lpthread)
-
-tsan: $B/unittests/test_thread_mm $B/unittests/test_thread_asi ## allocators and ASI on several CPUs under ThreadSanitizer (SECONDS=n LOOPS=n SEED=n)
-	$Q$B/unittests/test_thread_mm
-	$Q$B/unittests/test_thread_asi
+tsan: $(THREAD_TESTS:%=$B/unittests/test_thread_%) ## allocators, ASI, scheduler, posts and the stopped world on several CPUs under ThreadSanitizer (SEED=n SECONDS=n COUNT=n)
+	$Qfor t in $^; do echo "  TSAN    $$t"; $$t || exit 1; done
 
 bench-mm: deps ## the allocators beside glibc, jemalloc and mimalloc, with targets
 	$Q$(MAKE) --no-print-directory $B/unittests/bench_mm

@@ -219,12 +219,21 @@ test_ptable_race_SRCS := mm/memmap.c $(test_buddy_SRCS)
 UNIT_TESTS += hostmap
 test_hostmap_SRCS := mm/ptable.c mm/percpu.c unittests/fake/mmu.c $(test_buddy_SRCS)
 
-# All allocators together. Threads with real locks, under ThreadSanitizer (make tsan):
+# Threads with real locks for CPUs, under ThreadSanitizer (make tsan). All allocators together:
+THREAD_TESTS += mm
+thread_mm_CFLAGS := -DFAKE_RAM_SIZE='(256UL << 20)'
 thread_mm_SRCS := $(BUDDY_SRCS) mm/slab.c mm/slab_run.c mm/vmarea.c mm/vmalloc.c mm/memmap.c unittests/host/cpu.c unittests/host/ram.c \
 	unittests/host/pageblock.c unittests/host/hostmap.c
 
-# asi/switch.c and asi/shootdown.c are included by this one.
+# Accesses that other CPUs see, and that are volatile, are not taken for races. asi/switch.c and asi/shootdown.c are
+# included by this one.
+THREAD_TESTS += asi
+thread_asi_CFLAGS := --param=tsan-distinguish-volatile=1 -DFAKE_RAM_SIZE='(256UL << 20)'
 thread_asi_SRCS := unittests/host/cpu.c unittests/host/ram.c
+
+# The world that is stopped:
+THREAD_TESTS += world
+thread_world_SRCS := arch/x86/world.c arch/x86/cpus.c unittests/host/cpu.c
 
 # One at a time, with the real restricted tables, under libFuzzer (make fuzz) and in test_walk_mm:
 fuzz_mm_SRCS := $(test_asi_map_SRCS)
@@ -250,6 +259,12 @@ test_topology_SRCS := arch/x86/topology.c
 
 UNIT_TESTS += cpusame
 test_cpusame_SRCS := arch/x86/cpusame.c
+
+UNIT_TESTS += runqueue
+test_runqueue_SRCS := vmm/runqueue.c unittests/fake/cpu.c
+
+UNIT_TESTS += runqueue_walk
+test_runqueue_walk_SRCS := $(test_runqueue_SRCS)
 
 # boot/smp.c and arch/x86/tscsync.c are included here.
 UNIT_TESTS += smp
