@@ -43,7 +43,7 @@ LDFLAGS := -static -nostdlib -z max-page-size=4096 --no-warn-rwx-segments --buil
 OBJS := $(SRCS:%=$B/obj/%.o) $(ASMS:%=$B/obj/%.o)
 IMAGE := $B/vestibule.elf
 
-.PHONY: all run test attack bench check model unittests tsan fuzz mutants coverage bench-mm gdb clang format clean deps help
+.PHONY: all run test attack bench bench-kvm check model unittests tsan fuzz mutants coverage bench-mm gdb clang format clean deps help
 .DELETE_ON_ERROR:
 
 all: $(IMAGE) $B/vestibule.iso guests ## the image, its ISO and the test guests
@@ -62,13 +62,23 @@ DEMO := --guest build/guests/hello.elf,mem=32:world --guest build/guests/exits.e
 	--guest build/guests/ept-touch.elf,mem=32 --guest build/guests/xsave.elf,mem=32
 
 test: deps ## unit tests, checks, the model, guests in Bochs, UEFI in QEMU
-	$Q$(MAKE) --no-print-directory all unittests clang
+	$Q$(MAKE) --no-print-directory all unittests clang $B/peer/init
 	$Q$(MAKE) --no-print-directory B=build/debug DEBUG=1 build/debug/vestibule.elf
 	$Qscripts/test
 
 bench: deps ## exit costs with ASI off and on, in every mode of mitigate=, with targets
 	$Q$(MAKE) --no-print-directory all
 	$Qscripts/bench $(DEMO)
+
+bench-kvm: deps ## KVM beside ours: the same guest on Debian's kernel, same machine (ARGS="--count N")
+	$Q$(MAKE) --no-print-directory all $B/peer/init
+	$Qscripts/bench-kvm $(ARGS)
+
+# A program for Linux: with all that it needs in itself, since nothing else is there.
+$B/peer/init: $(wildcard scripts/peer/*.[ch]) Makefile
+	@mkdir -p $(@D)
+	@echo "  PEER    $@"
+	$Q$(HOSTCC) -std=gnu11 -O2 -static -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Werror -o $@ $(filter %.c,$^)
 
 check: $(IMAGE) ## layers, headers, sizes, format, image
 	$Qscripts/test --only '^check'
