@@ -16,6 +16,7 @@
 #include "arch/regs.h"
 #include "arch/stack.h"
 #include "arch/tlb.h"
+#include "arch/trace.h"
 #include "asi/crossing.h"
 #include "asi/internal.h"
 #include "asi/mitigate.h"
@@ -233,10 +234,11 @@ void asi_intr_exit(void)
 
 void asi_flush_local(struct asi *asi, uint64_t va, uint64_t len)
 {
-	uint64_t removed, gen, flags;
+	uint64_t removed, gen, flags, begin;
 
 	if (!asi)
 		return;
+	begin = rdtsc();
 	removed = READ_ONCE(asi->pt.nr_removed);
 	flags = spin_lock(&asi->lock);
 	gen = switch_next_gen();
@@ -249,6 +251,8 @@ void asi_flush_local(struct asi *asi, uint64_t va, uint64_t len)
 	spin_unlock(&asi->lock, flags);
 	memory_fence();
 	ptable_note_flush(&asi->pt, removed); /* nobody enters any more without a flush */
+	if (!this_cpu(asi_curr))
+		trace_note(TRACE_SHOOTDOWN, trace_duration(begin, 0));
 	if (this_cpu(asi_curr) != asi)
 		return; /* its slot is behind: flushed when loaded */
 	for (uint32_t i = 0; i < SLOTS; i++) {

@@ -27,6 +27,7 @@
  */
 #include "arch/insn.h"
 #include "arch/regs.h"
+#include "arch/trace.h"
 #include "arch/vmx.h"
 #include "asi/asi.h"
 #include "asi/mitigate.h"
@@ -237,6 +238,8 @@ static __always_inline bool serve_exit(struct vcpu *v)
 	uint32_t reason = vmcs_read32(VMCS_EXIT_REASON) & EXIT_REASON_BASIC_MASK;
 
 	v->exit_reason = reason;
+	if (unlikely(v->trace))
+		trace_put(v->trace, TRACE_EXIT, reason, v->exit_tsc);
 	if (handle_exit(v, reason) == RESUME_NEXT)
 		skip(v, vmcs_read(VMCS_EXIT_INSN_LEN));
 	return likely(v->exit_tsc < v->events.due) || attend(v);
@@ -263,6 +266,8 @@ static void turn(struct vcpu *v)
 			break;
 		restricted = asi_enter(v->asi);
 		now = rdtsc();
+		if (unlikely(v->trace))
+			trace_put(v->trace, TRACE_ENTRY, restricted, now);
 		stats_note(v->stats, v->exit_reason, now - v->exit_tsc, restricted);
 	}
 	restricted = v->asi && asi_current() == v->asi;

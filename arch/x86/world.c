@@ -9,6 +9,7 @@
 #include "arch/insn.h"
 #include "arch/percpu.h"
 #include "arch/spinlock.h"
+#include "arch/trace.h"
 #include "lib/assert.h"
 
 static __nonsensitive uint32_t world_stopper;  /* number of the CPU, plus 1; 0: the world goes on */
@@ -43,17 +44,21 @@ static bool try_stop(void)
 
 void world_stop(void)
 {
-	uint64_t others = cpus_active() & ~BIT(this_cpu(cpu_number));
+	uint64_t others = cpus_active() & ~BIT(this_cpu(cpu_number)), begin = rdtsc();
+	uint32_t nr = 0;
 
 	ASSERT(!irqs_enabled() && !this_cpu(locks_held));
 	while (!try_stop())
 		world_yield();
-	for_each_cpu (cpu, others)
+	for_each_cpu (cpu, others) {
 		cpu_kick(cpu);
+		nr++;
+	}
 	while ((__atomic_load_n(&world_standing, __ATOMIC_SEQ_CST) & others) != others) {
 		cpu_serve();
 		cpu_pause();
 	}
+	trace_note(TRACE_STOP, trace_duration(begin, nr));
 }
 
 void world_resume(void)

@@ -17,6 +17,7 @@ unsigned long fake_panic_rip;
 bool fake_irqs_on = true;
 uint64_t fake_cleared_bytes;
 _Thread_local uint32_t cpu_number;
+__attribute__((weak)) uint64_t fake_tsc; /* stands still, unless the test has a machine that says otherwise */
 
 static struct spinlock *held[LOCKS_MAX];
 static unsigned int nr_held;
