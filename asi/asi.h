@@ -226,6 +226,8 @@ void asi_flush_global(uint64_t va, uint64_t len);
  * which no space maps. (Those of its local vmalloc range belong to the unrestricted space: map_create().)
  */
 struct asi_surface {
+	uint64_t text, rodata; /* of the image; the rest is nonsensitive data */
+	uint64_t own;	       /* of local: this domain's own owner's, not its parent's */
 	uint64_t image, global, local, vmalloc, metadata, percpu, device, total_ram, hidden;
 	uint64_t tables;
 };

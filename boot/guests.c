@@ -289,6 +289,7 @@ uint8_t guests_run(bool selftest_passed, const struct options *o)
 	bool pass;
 
 	report_surfaces();
+	report_details(o->detail);
 	if (nr_made)
 		run_all(o, cpus);
 	violations += sched_report_audits();

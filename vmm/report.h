@@ -7,6 +7,11 @@ struct vcpu;
 
 /* The table and the @exits, @surface and @guest records of a VM that has stopped. */
 void report_vm(struct vm *vm);
+/* detail=on: @samples, @rate and @latency records too, for every VM that stops from here on. */
+void report_details(bool on);
+/* They, of a vCPU of @vm; @order: the @n reasons that occurred, the most frequent first. Takes the last sample. */
+void report_vcpu_details(const struct vcpu *v, const char *vm, const uint8_t *order,
+			 unsigned int n);
 /* The @asi record of this CPU. Once, at the end. */
 void report_asi(void);
 /* The @sched record of a CPU. Once, at the end. */

@@ -251,6 +251,7 @@ static void turn(struct vcpu *v)
 	uint64_t now = rdtsc();
 	bool restricted;
 
+	stats_maybe_sample(v->stats, now);
 	arm_preemption_timer(v, now);
 	/*
 	 * The guest is entered once even if the turn is over by now: what is left of its time limit may be

@@ -6,6 +6,7 @@
 #include "arch/percpu.h"
 #include "arch/regs.h"
 #include "arch/trace.h"
+#include "arch/tsc.h"
 #include "arch/vmx.h"
 #include "lib/assert.h"
 #include "lib/errno.h"
@@ -160,7 +161,7 @@ static int alloc_parts(struct vcpu *v, struct mem_owner *owner)
 	if (v->lapic)
 		lapic_init(v);
 	memcpy(vmcs, &revision, sizeof(revision));
-	stats_init(v->stats);
+	stats_init(v->stats, SAMPLE_MS * tsc_khz());
 	vmcs_setup_msr_bitmap(bitmap);
 	fpu_init_area(v->xsave_area);
 	return 0;
