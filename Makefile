@@ -17,7 +17,7 @@ SRCS := \
 	mm/memmap.c mm/ptable.c mm/hostmap.c mm/metadata.c \
 	mm/buddy.c mm/pageblock.c mm/pagecache.c mm/quarantine.c mm/pagealloc.c \
 	mm/slab.c mm/slab_run.c mm/kmalloc.c mm/vmarea.c mm/vmalloc.c mm/percpu.c \
-	asi/domain.c asi/map.c asi/switch.c asi/mitigate.c asi/fault.c asi/crossing.c asi/describe.c asi/window.c \
+	asi/domain.c asi/map.c asi/switch.c asi/shootdown.c asi/stun.c asi/mitigate.c asi/fault.c asi/crossing.c asi/describe.c asi/window.c \
 	asi/audit.c asi/audit_rules.c asi/surface.c asi/secrets.c asi/secrets_search.c \
 	drivers/uart16550.c drivers/console.c drivers/exitdev.c drivers/acpi.c \
 	vmm/vmoptions.c vmm/multiboot.c vmm/image_place.c vmm/mbi.c vmm/loader.c vmm/guestwalk.c vmm/guestmem.c vmm/guestram.c vmm/ept.c \
@@ -136,7 +136,7 @@ $Q{ $2 -MM -MP -MT $@ $(sort $3) && echo "$(sort $3):"; } >$@.d
 $Q$2 -o $@ $(sort $3) $4
 endef
 
-unittests: $(UNIT_TESTS:%=$B/unittests/test_%) $B/unittests/test_thread_mm $B/unittests/bench_mm ## the host unit tests (cmocka, ASan, UBSan)
+unittests: $(UNIT_TESTS:%=$B/unittests/test_%) $B/unittests/test_thread_mm $B/unittests/test_thread_asi $B/unittests/bench_mm ## the host unit tests (cmocka, ASan, UBSan)
 
 define unit_test
 $B/unittests/test_$1: unittests/test_$1.c $$(test_$1_SRCS) Makefile unittests/tests.mk
@@ -150,8 +150,13 @@ THREAD_CFLAGS := -std=gnu11 -g -O1 -Wall -Wextra -Werror -Iunittests/host -Iunit
 $B/unittests/test_thread_mm: unittests/thread_mm.c $(thread_mm_SRCS) Makefile unittests/tests.mk
 	$(call host_program,HOSTCC,$(HOSTCC) $(THREAD_CFLAGS) -fsanitize=thread -DFAKE_RAM_SIZE='(256UL << 20)',unittests/thread_mm.c $(thread_mm_SRCS),-lpthread)
 
-tsan: $B/unittests/test_thread_mm ## all allocators on several CPUs under ThreadSanitizer (SECONDS=n SEED=n)
-	$Q$<
+# Accesses that other CPUs see, and that are volatile, are not taken for races.
+$B/unittests/test_thread_asi: unittests/thread_asi.c $(thread_asi_SRCS) Makefile unittests/tests.mk
+	$(call host_program,HOSTCC,$(HOSTCC) $(THREAD_CFLAGS) -fsanitize=thread --param=tsan-distinguish-volatile=1 -DFAKE_RAM_SIZE='(256UL << 20)',unittests/thread_asi.c $(thread_asi_SRCS),-lpthread)
+
+tsan: $B/unittests/test_thread_mm $B/unittests/test_thread_asi ## allocators and ASI on several CPUs under ThreadSanitizer (SECONDS=n LOOPS=n SEED=n)
+	$Q$B/unittests/test_thread_mm
+	$Q$B/unittests/test_thread_asi
 
 bench-mm: deps ## the allocators beside glibc, jemalloc and mimalloc, with targets
 	$Q$(MAKE) --no-print-directory $B/unittests/bench_mm

@@ -29,8 +29,8 @@
 #include "arch/insn.h"
 #include "arch/percpu.h"
 #include "arch/regs.h"
-#include "arch/spinlock.h"
 #include "arch/trap.h"
+#include "asi/stun.h"
 #include "lib/assert.h"
 #include "mm/class.h"
 #include "mm/ptable.h"
@@ -62,14 +62,15 @@ struct asi_unmapped {
 struct asi {
 	const struct asi_class *class;
 	uint32_t id;	       /* what its self page says: its owner's, or ASI_IDLE_ID */
+	uint64_t serial;       /* no two domains ever have the same, not even at the same address */
 	uint32_t refs;	       /* the VM, each vCPU that runs in it */
 	bool strict;	       /* an unexpected crossing stops the guest instead of being served */
 	bool has_root, shares; /* how far map_create came */
 	struct mem_owner *owner; /* of the LOCAL memory this space maps, with its parent's */
 	struct ptable pt;	 /* the restricted tables */
 	struct self_page *self;
-	struct spinlock lock; /* guards what follows against other unmappers */
-	uint64_t tlb_gen;     /* new with each unmapping here; no two domains ever have the same */
+	uint64_t
+		tlb_gen; /* new with each unmapping here; no two domains ever have the same. Written under asi_lock */
 	struct asi_unmapped unmapped;
 };
 
@@ -82,12 +83,17 @@ enum asi_cause { ASI_BY_FAULT, ASI_BY_CALL, ASI_CAUSE_NR };
 struct asi_stats {
 	uint64_t enters;   /* into a restricted space: asi_enter calls that had to switch */
 	uint64_t reenters; /* the same by the return of a handler that had left */
-	uint64_t exits[ASI_CAUSE_NR];  /* crossings to the unrestricted space */
-	uint64_t cr3_flush;	       /* CR3 writes that dropped translations */
-	uint64_t cr3_noflush;	       /* CR3 writes that kept them */
-	uint64_t spurious;	       /* faults that both walks allowed */
-	uint64_t tlb_flushes;	       /* explicit flushes of a whole PCID */
-	uint64_t tlb_ranges;	       /* of a range, because nothing else was stale */
+	uint64_t exits[ASI_CAUSE_NR]; /* crossings to the unrestricted space */
+	uint64_t cr3_flush;	      /* CR3 writes that dropped translations */
+	uint64_t cr3_noflush;	      /* CR3 writes that kept them */
+	uint64_t spurious;	      /* faults that both walks allowed */
+	uint64_t tlb_flushes;	      /* explicit flushes of a whole PCID */
+	uint64_t tlb_ranges;	      /* of a range, because nothing else was stale */
+	uint64_t tlb_late; /* of them, those right before a VM entry: unmapped since the enter */
+	uint64_t
+		tlb_deferred; /* unmapped outside meanwhile, and flushed by the CR3 write that left */
+	uint64_t kicks;	      /* sent to other CPUs for flushes */
+	uint64_t kicks_avoided; /* not sent, since the CPU was where nothing had been unmapped */
 	uint64_t l1d, verw, ibpb, rsb; /* flushes of asi/mitigate.c */
 	uint64_t ibpb_missing;	       /* IBPB was due, but this CPU has none */
 };
@@ -107,8 +113,8 @@ __must_check int asi_create(enum asi_class_id class, struct mem_owner *owner, st
 /* One reference more; returns @asi. */
 struct asi *asi_get(struct asi *asi);
 /*
- * One less. With the last one the domain ends: it is current nowhere but perhaps here, relaxed, and all
- * memory of its owner has been freed.
+ * One less. With the last one the domain ends: all memory of its owner has been freed. It is current
+ * nowhere but perhaps here, relaxed, or on CPUs that are about to leave: they are waited for, so no lock may be held.
  */
 void asi_put(struct asi *asi);
 
@@ -189,37 +195,48 @@ static inline uint64_t asi_host_cr3(void)
 	return this_cpu(asi_cr3);
 }
 
+/* Flushes what was unmapped in @asi, the current domain, since it was entered: the rare part of the next. */
+void asi_catch_up(const struct asi *asi);
+
 /*
  * Panics unless a VM entry is right now legal for @asi: curr = target = @asi, depth 0,
- * interrupts off, CR3 = @host_cr3, no flush owed. The one choke point before every entry. Generations
- * are unique over all domains, so equal ones also say that CR3 was loaded for @asi.
+ * interrupts off, CR3 = @host_cr3, no flush owed, siblings told. The one choke point before every entry. What has been
+ * unmapped since the enter is flushed.
  */
 static inline void asi_check_entry(const struct asi *asi, uint64_t host_cr3)
 {
+	ASSERT(!asi || stun_has_begun());
 	ASSERT(this_cpu(asi_curr) == asi && this_cpu(asi_target) == asi);
 	ASSERT(read_cr3() == host_cr3);
 	ASSERT(this_cpu(trap_depth) == 0 && !irqs_enabled());
 	if (!asi)
 		return;
-	ASSERT(this_cpu(asi_cr3_gen) == asi->tlb_gen);
+	/* Who unmaps from here on has us kicked: the entry exits at once, and waits until we have been here again. */
+	if (unlikely(this_cpu(asi_cr3_gen) != READ_ONCE(asi->tlb_gen)))
+		asi_catch_up(asi);
 	ASSERT(this_cpu(asi_clean) == asi);
 }
 
 /* The domain's id as the self page has it; 0 = unrestricted. Asks the MMU. */
 uint32_t asi_self(void);
 const struct asi_stats *asi_cpu_stats(void);
+/* Those of another CPU, which may count on meanwhile. */
+const struct asi_stats *asi_cpu_stats_of(uint32_t cpu);
 /* Crossings of this CPU so far, all causes: to tell whether an exit stayed restricted. */
 uint64_t asi_crossings(void);
 
 /*
- * [@va, @va + @len) has been unmapped in @asi, in leaves of 2 MiB: dropped now if this CPU is in it,
- * else at its next entry. The unrestricted space, which maps it still, is not concerned.
+ * [@va, @va + @len) has been unmapped in @asi, in leaves of 2 MiB: returns when no CPU uses it any more. CPUs that are
+ * in @asi drop it now, and are waited for, so no lock may be held; others do at their next enter. The unrestricted
+ * space, which maps it still, is not concerned.
  */
 void asi_flush_local(struct asi *asi, uint64_t va, uint64_t len);
 /* The same in every domain that maps @owner's memory. */
 void asi_flush_owner(const struct mem_owner *owner, uint64_t va, uint64_t len);
 /* The same after an unmapping in what all domains share. */
 void asi_flush_global(uint64_t va, uint64_t len);
+/* Drops what this CPU, and no other, has of a page of @asi that it has just unmapped, current or not. Waits for nobody. */
+void asi_drop_page(const struct asi *asi, uint64_t va);
 
 /*
  * Bytes that @asi maps, by class; what of the RAM it does not map; and the table pages that are its own,

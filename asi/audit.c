@@ -93,7 +93,7 @@ static void begin_space(struct state *s)
 	violation(s, 0, s->pt->root.v, rule_flushed(s->pt));
 	if (!s->asi) {
 		violation(s, 0, asi_global.root.v, rule_flushed(&asi_global));
-		violation(s, 0, 0, switch_wrong());
+		violation(s, 0, 0, shootdown_wrong());
 		return;
 	}
 	s->sum->domains++;

@@ -20,19 +20,6 @@ const struct asi_class asi_classes[ASI_CLASS_NR] = {
 	[ASI_IDLE] = { .name = "idle" },
 };
 
-struct asi *asi_domains[DOMAINS_MAX];
-
-struct asi *domain_next(unsigned int *id)
-{
-	while (*id < DOMAINS_MAX) {
-		struct asi *asi = asi_domains[(*id)++];
-
-		if (asi)
-			return asi;
-	}
-	return NULL;
-}
-
 /* The unrestricted side of the self page says 0 = no domain. */
 static int map_host_self(void)
 {
@@ -85,14 +72,13 @@ int asi_create(enum asi_class_id class, struct mem_owner *owner, struct asi **ou
 	asi->id = id;
 	asi->refs = 1;
 	asi->owner = owner;
-	asi->tlb_gen = asi->unmapped.since = switch_next_gen();
 	err = map_create(asi);
 	if (err) {
 		map_destroy(asi);
 		slab_free(&asi_cache, asi);
 		return err;
 	}
-	asi_domains[id] = asi;
+	domain_publish(asi);
 	*out = asi;
 	return 0;
 }
@@ -112,7 +98,7 @@ static void destroy(struct asi *asi)
 		asi_exit();
 	ASSERT(this_cpu(asi_target) != asi && (!asi->owner || asi->owner->pool.nr_pages == 0));
 	switch_forget(asi);
-	asi_domains[asi->id] = NULL;
+	domain_retire(asi);
 	map_destroy(asi);
 	slab_free(&asi_cache, asi);
 }

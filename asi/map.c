@@ -5,6 +5,7 @@
  * (LOCAL), so neither can fail or allocate.
  */
 #include "arch/percpu.h"
+#include "arch/spinlock.h"
 #include "asi/internal.h"
 #include "lib/assert.h"
 #include "lib/bitops.h"
@@ -220,7 +221,7 @@ void pageblock_leave_restricted(void)
 void pageblock_expose(hpa_t first, uint64_t nr_blocks, enum mem_class class,
 		      struct mem_owner *owner)
 {
-	uint64_t len = nr_blocks * PAGEBLOCK_SIZE;
+	uint64_t len = nr_blocks * PAGEBLOCK_SIZE, flags;
 	struct asi *asi;
 
 	ASSERT(class == GLOBAL || (class == LOCAL && owner));
@@ -230,32 +231,25 @@ void pageblock_expose(hpa_t first, uint64_t nr_blocks, enum mem_class class,
 		ptable_map(&asi_global, DIRECTMAP_BASE + first.v, first, len, 1, PROT_RW);
 		return;
 	}
+	flags = spin_lock(&asi_lock);
 	for_each_domain (asi)
 		if (asi_maps_owner(asi, owner))
 			ptable_map(&asi->pt, LOCALMAP_BASE + first.v, first, len, 1, PROT_RW);
+	spin_unlock(&asi_lock, flags);
 }
 
 void pageblock_hide(hpa_t first, uint64_t nr_blocks, enum mem_class class, struct mem_owner *owner)
 {
-	uint64_t len = nr_blocks * PAGEBLOCK_SIZE;
-	struct asi *asi;
+	uint64_t len = nr_blocks * PAGEBLOCK_SIZE, nr;
 
 	ASSERT(class == GLOBAL || (class == LOCAL && owner));
 	if (!switch_enabled())
 		return;
 	if (class == GLOBAL) {
-		uint64_t removed;
-
-		ptable_unmap(&asi_global, DIRECTMAP_BASE + first.v, len);
-		removed = READ_ONCE(asi_global.nr_removed);
+		nr = ptable_unmap(&asi_global, DIRECTMAP_BASE + first.v, len);
 		asi_flush_global(DIRECTMAP_BASE + first.v, len);
-		ptable_note_flush(&asi_global, removed);
-		return;
-	}
-	for_each_domain (asi) {
-		if (!asi_maps_owner(asi, owner))
-			continue;
-		ptable_unmap(&asi->pt, LOCALMAP_BASE + first.v, len);
-		asi_flush_local(asi, LOCALMAP_BASE + first.v, len);
+		ptable_note_flush(&asi_global, nr);
+	} else {
+		shootdown_unmap(owner, LOCALMAP_BASE + first.v, len);
 	}
 }

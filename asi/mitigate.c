@@ -22,6 +22,7 @@
 
 enum transition {
 	TO_GUEST,	 /* into a domain that runs a guest: from outside, or from another domain */
+	TO_IDLE,	 /* into one that runs none, where siblings run guests meanwhile */
 	TO_UNRESTRICTED, /* out of any domain */
 	EACH_ENTRY,	 /* a VM entry, where transitions do not protect the VM */
 	EACH_EXIT,	 /* the same, a VM exit */
@@ -38,6 +39,10 @@ static const uint8_t table[TRANSITION_NR][TAINT_NR] = {
 		[TAINT_OTHER_DATA] = DATA,
 		[TAINT_OTHER_CONTROL] = CONTROL,
 	},
+	[TO_IDLE] = {
+		[TAINT_SENSITIVE_DATA] = DATA,
+		[TAINT_OTHER_DATA] = FLUSH_VERW,
+	},
 	[TO_UNRESTRICTED] = {
 		[TAINT_GUEST_CONTROL] = CONTROL,
 		[TAINT_OTHER_CONTROL] = CONTROL,
@@ -53,8 +58,9 @@ static const struct {
 	[MITIGATE_NONE] = { 0, 0 },
 	[MITIGATE_ENTRY] = { BIT(EACH_ENTRY), BIT(EACH_ENTRY) },
 	[MITIGATE_EXIT] = { BIT(EACH_EXIT), BIT(EACH_EXIT) },
-	[MITIGATE_ASI] = { BIT(TO_GUEST) | BIT(TO_UNRESTRICTED), BIT(EACH_ENTRY) | BIT(EACH_EXIT) },
-	[MITIGATE_AUTO] = { BIT(TO_GUEST) | BIT(TO_UNRESTRICTED),
+	[MITIGATE_ASI] = { BIT(TO_GUEST) | BIT(TO_IDLE) | BIT(TO_UNRESTRICTED),
+			   BIT(EACH_ENTRY) | BIT(EACH_EXIT) },
+	[MITIGATE_AUTO] = { BIT(TO_GUEST) | BIT(TO_IDLE) | BIT(TO_UNRESTRICTED),
 			    BIT(EACH_ENTRY) | BIT(EACH_EXIT) },
 };
 
@@ -67,11 +73,12 @@ static __nonsensitive struct {
 } mitigate_policy;
 
 /*
- * Of enum taint the first three are kept; whose guest they are of stands beside. As what another
+ * Of enum taint the first three are kept; whose guest they are of stands beside, by a number: it may have ended, here
+ * or on another CPU, and a new one have come to its address. As what another
  * domain sees them is seen_by()'s.
  */
 static __percpu uint32_t asi_taints;
-static __percpu struct asi *asi_taints_of;
+static __percpu uint64_t asi_taints_of; /* a domain's serial */
 __percpu struct asi *asi_clean;
 
 static struct mitigation_cpu cpu_found;
@@ -82,7 +89,7 @@ static uint32_t seen_by(const struct asi *asi)
 	const uint32_t guest = BIT(TAINT_GUEST_DATA) | BIT(TAINT_GUEST_CONTROL);
 	uint32_t t = this_cpu(asi_taints);
 
-	if (this_cpu(asi_taints_of) == asi)
+	if (this_cpu(asi_taints_of) == asi->serial)
 		return t;
 	return (t & ~guest) | (t & guest) << (TAINT_OTHER_DATA - TAINT_GUEST_DATA);
 }
@@ -125,19 +132,39 @@ static void taint(uint32_t set)
 	this_cpu(asi_taints) |= set & mitigate_policy.tracked;
 }
 
+/*
+ * The taints wait for a domain that runs a guest; but a sibling's may run from now on, read what this thread has left
+ * in the core, and leave there what a guest may read that this thread enters next: so they stay. And it may train
+ * what this thread predicts by.
+ */
+static void enter_idle(const struct asi *asi)
+{
+	if (!this_cpu(stun_core))
+		return;
+	flush(owed(TO_IDLE, seen_by(asi)));
+	taint(BIT(TAINT_GUEST_CONTROL));
+}
+
+void mitigate_park(void)
+{
+	flush(owed(TO_IDLE, mitigate_policy.tracked & BIT(TAINT_SENSITIVE_DATA)));
+}
+
 void mitigate_enter(struct asi *asi)
 {
 	unsigned int flushes;
 
-	if (!asi_runs_guest(asi))
-		return; /* the taints wait for one that does */
+	if (!asi_runs_guest(asi)) {
+		enter_idle(asi);
+		return;
+	}
 	flushes = owed(TO_GUEST, seen_by(asi));
 	this_cpu(asi_taints) &= ~(uint32_t)BIT(TAINT_SENSITIVE_DATA);
 	barrier();
 	flush(flushes);
 	barrier();
 	/* From here on what another guest has left is flushed, and this one may run. */
-	this_cpu(asi_taints_of) = asi;
+	this_cpu(asi_taints_of) = asi->serial;
 	taint(BIT(TAINT_GUEST_DATA) | BIT(TAINT_GUEST_CONTROL));
 	barrier();
 	this_cpu(asi_clean) = asi;
@@ -153,12 +180,6 @@ void mitigate_leave(void)
 	/* An NMI that left between load and store of the above has set this too. */
 	taint(BIT(TAINT_SENSITIVE_DATA));
 	barrier();
-}
-
-void mitigate_forget(const struct asi *asi)
-{
-	if (this_cpu(asi_taints_of) == asi)
-		this_cpu(asi_taints_of) = NULL; /* its taints stay: another's, for everyone */
 }
 
 static bool is_due(enum transition transition, const struct asi *asi)

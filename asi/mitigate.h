@@ -46,8 +46,9 @@ void mitigate_init_cpu(void);
 void mitigate_enter(struct asi *asi);
 /* Before the write of CR3 that leaves the restricted space: what runs behind it could be led astray. */
 void mitigate_leave(void);
-/* @asi ends: its address may come back as another domain's. */
-void mitigate_forget(const struct asi *asi);
+
+/* Before this CPU halts outside, where siblings run guests: as for entering an idle domain. */
+void mitigate_park(void);
 
 /*
  * For the VMs that no transition protects, in modes entry and exit or without a domain (@asi NULL).

@@ -7,6 +7,13 @@
  *   target  domain that must be loaded when the outermost handler returns.
  *   depth   handlers nested (arch/trap.h), counted in the vector stubs.
  *
+ * And three that say what the TLB holds, for other CPUs that unmap (shootdown.c):
+ *
+ *   cr3_gen    generation of curr's translations; 0 while CR3 and curr may differ.
+ *   host_on    whether PCID 0 may be in use: set before CR3 becomes unrestricted, cleared after it
+ *              has stopped being so.
+ *   host_seen  generation of PCID 0's translations.
+ *
  * An NMI between any two statements may enter or exit itself. With the orders below its act is
  * at worst redundant: whoever was interrupted repeats the CR3 write and the hook.
  */
@@ -16,45 +23,24 @@
 #include "arch/regs.h"
 #include "arch/stack.h"
 #include "arch/tlb.h"
-#include "arch/trace.h"
 #include "asi/crossing.h"
 #include "asi/internal.h"
 #include "asi/mitigate.h"
 #include "lib/assert.h"
 #include "mm/hostmap.h"
-#include "mm/quarantine.h"
-
-/* PCID 0 is the unrestricted space; slot n has PCID n + 1. */
-#define SLOTS 6
 
 /* A longer unmapping is flushed whole: as many INVPCIDs would cost more than the misses. */
 #define RANGE_MAX (32 * PAGEBLOCK_SIZE)
 
-struct slot {
-	const struct asi *asi; /* NULL: free */
-	uint64_t gen;	       /* of asi->tlb_gen, when last flushed */
-};
-
 __percpu struct asi *asi_curr, *asi_target;
 __percpu uint64_t asi_cr3;     /* as loaded now, without the no-flush bit */
 __percpu uint64_t asi_cr3_gen; /* generation of the domain's translations in it */
+__percpu uint64_t asi_host_on = 1, asi_host_seen, asi_all_seen;
 __percpu struct asi_stats asi_stats;
-static __percpu struct slot asi_slots[SLOTS];
+__percpu struct slot asi_slots[PCID_SLOTS];
 static __percpu uint32_t asi_victim_slot;
 static __percpu uint64_t asi_unrestricted_cr3;
 static __nonsensitive bool asi_enabled;
-
-/*
- * The last TLB generation given out, to any domain: a PCID slot that still remembers a dead domain, or
- * another one, can then never look up to date.
- */
-static __nonsensitive uint64_t asi_last_gen;
-
-/*
- * Generations of flushes of everything: the last one begun, and the last one ended. What is read
- * between, is of the one begun, perhaps too late for it, and so waits for the next.
- */
-static __nonsensitive uint64_t asi_flush_begun, asi_flush_ended;
 
 void switch_init(bool on)
 {
@@ -65,11 +51,6 @@ void switch_init(bool on)
 void asi_init_cpu(void)
 {
 	this_cpu(asi_cr3) = this_cpu(asi_unrestricted_cr3) = hostmap_cr3();
-}
-
-uint64_t switch_next_gen(void)
-{
-	return __atomic_add_fetch(&asi_last_gen, 1, __ATOMIC_SEQ_CST);
 }
 
 bool switch_enabled(void)
@@ -87,6 +68,11 @@ const struct asi_stats *asi_cpu_stats(void)
 	return this_cpu_ptr(asi_stats);
 }
 
+const struct asi_stats *asi_cpu_stats_of(uint32_t cpu)
+{
+	return percpu_of(cpu, asi_stats);
+}
+
 uint64_t asi_crossings(void)
 {
 	return this_cpu(asi_stats).exits[ASI_BY_FAULT] + this_cpu(asi_stats).exits[ASI_BY_CALL];
@@ -102,14 +88,14 @@ static uint32_t slot_find(const struct asi *asi)
 	for (;;) {
 		uint32_t i;
 
-		for (i = 0; i < SLOTS; i++)
+		for (i = 0; i < PCID_SLOTS; i++)
 			if (this_cpu(asi_slots[i]).asi == asi)
 				return i;
 		i = this_cpu(asi_victim_slot);
 		this_cpu(asi_slots[i]).gen = 0; /* no domain's generation: flushed when loaded */
 		barrier();
 		this_cpu(asi_slots[i]).asi = asi;
-		this_cpu(asi_victim_slot) = (i + 1) % SLOTS;
+		this_cpu(asi_victim_slot) = (i + 1) % PCID_SLOTS;
 	}
 }
 
@@ -120,7 +106,7 @@ static uint64_t pcid_of(uint32_t slot)
 
 /*
  * Drops the last unmapping of @asi from its slot's PCID, if that, a short one, is all that @seen lacks of @gen, and
- * says so. Another CPU's next unmapping writes @since first: a record that changes while it is read
+ * says so. Another CPU's next unmapping writes @since first (shootdown.c): a record that changes while it is read
  * fails the test behind. The PCID is named: an NMI may have left the restricted space.
  */
 static bool flush_range(const struct asi *asi, uint32_t slot, uint64_t seen, uint64_t gen)
@@ -153,18 +139,21 @@ static void load_restricted(const struct asi *asi)
 	this_cpu(asi_slots[slot]).gen = gen;
 	this_cpu(asi_cr3) = cr3;
 	this_cpu(asi_cr3_gen) = gen;
+	this_cpu(asi_host_on) = 0;
 }
 
 static void switch_to(struct asi *asi)
 {
-	this_cpu(asi_curr) = asi;
+	/* Until CR3 is written nobody may take us for out of the domain that we come from, nor for up to date in @asi. */
+	this_cpu(asi_cr3_gen) = 0;
 	/*
-	 * Pairs with the fence in asi_flush_local(): either we see the new generation, or the
-	 * flusher sees us in curr. Needed from the second CPU on; the order also serves NMIs here.
+	 * A fence too: either we see the new generation of a flusher's, or the flusher, who has one between the
+	 * generation and its look, sees us in curr. The order also serves NMIs here.
 	 */
-	memory_fence();
+	this_cpu_xchg(asi_curr, asi);
 	load_restricted(asi);
 	mitigate_enter(asi);
+	stun_entered();
 }
 
 void asi_switch(struct asi *asi)
@@ -174,19 +163,35 @@ void asi_switch(struct asi *asi)
 	switch_to(asi);
 }
 
+/* Writes CR3 for the unrestricted space, keeping its translations unless something was unmapped while we were out. */
+static void load_unrestricted(void)
+{
+	uint64_t cr3 = this_cpu(asi_unrestricted_cr3), gen;
+	bool keep;
+
+	/* A fence too: either we see the generation, or who has unmapped sees us, and waits until host_seen says it. */
+	this_cpu_xchg(asi_host_on, 1);
+	gen = READ_ONCE(asi_host_gen);
+	keep = tlb_has_pcid() && this_cpu(asi_host_seen) == gen;
+	write_cr3(cr3 | (keep ? CR3_NOFLUSH : 0));
+	if (keep) {
+		this_cpu(asi_stats).cr3_noflush++;
+	} else {
+		this_cpu(asi_stats).cr3_flush++;
+		this_cpu(asi_stats).tlb_deferred += this_cpu(asi_host_seen) != gen;
+		this_cpu(asi_host_seen) = gen;
+	}
+	this_cpu(asi_cr3) = cr3;
+}
+
 void switch_exit(enum asi_cause cause)
 {
 	uint64_t flags = irq_save();
 
 	if (this_cpu(asi_curr)) {
+		stun_leave(); /* first: what follows is for this thread alone to know */
 		mitigate_leave();
-		/* Nothing unmaps in the unrestricted space without flushing at once: never a flush owed. */
-		write_cr3(this_cpu(asi_unrestricted_cr3) | (tlb_has_pcid() ? CR3_NOFLUSH : 0));
-		if (tlb_has_pcid())
-			this_cpu(asi_stats).cr3_noflush++;
-		else
-			this_cpu(asi_stats).cr3_flush++;
-		this_cpu(asi_cr3) = this_cpu(asi_unrestricted_cr3);
+		load_unrestricted();
 		this_cpu(asi_stats).exits[cause]++;
 		barrier();
 		this_cpu(asi_curr) = NULL;
@@ -232,30 +237,15 @@ void asi_intr_exit(void)
 	}
 }
 
-void asi_flush_local(struct asi *asi, uint64_t va, uint64_t len)
+/*
+ * Brings this CPU's translations of @asi up to date, which it is in; what it was to see is read before it is flushed,
+ * and recorded behind.
+ */
+static void catch_up(const struct asi *asi)
 {
-	uint64_t removed, gen, flags, begin;
+	uint64_t gen = READ_ONCE(asi->tlb_gen);
 
-	if (!asi)
-		return;
-	begin = rdtsc();
-	removed = READ_ONCE(asi->pt.nr_removed);
-	flags = spin_lock(&asi->lock);
-	gen = switch_next_gen();
-	WRITE_ONCE(asi->unmapped.since, asi->tlb_gen);
-	barrier();
-	WRITE_ONCE(asi->unmapped.va, va);
-	WRITE_ONCE(asi->unmapped.len, len);
-	barrier();
-	WRITE_ONCE(asi->tlb_gen, gen);
-	spin_unlock(&asi->lock, flags);
-	memory_fence();
-	ptable_note_flush(&asi->pt, removed); /* nobody enters any more without a flush */
-	if (!this_cpu(asi_curr))
-		trace_note(TRACE_SHOOTDOWN, trace_duration(begin, 0));
-	if (this_cpu(asi_curr) != asi)
-		return; /* its slot is behind: flushed when loaded */
-	for (uint32_t i = 0; i < SLOTS; i++) {
+	for (uint32_t i = 0; i < PCID_SLOTS; i++) {
 		if (this_cpu(asi_slots[i]).asi != asi)
 			continue;
 		if (!flush_range(asi, i, this_cpu(asi_slots[i]).gen, gen)) {
@@ -267,89 +257,43 @@ void asi_flush_local(struct asi *asi, uint64_t va, uint64_t len)
 	}
 }
 
-void asi_flush_owner(const struct mem_owner *owner, uint64_t va, uint64_t len)
+void asi_catch_up(const struct asi *asi)
 {
-	struct asi *asi;
-
-	for_each_domain (asi)
-		if (asi_maps_owner(asi, owner))
-			asi_flush_local(asi, va, len);
+	this_cpu(asi_stats).tlb_late++;
+	catch_up(asi);
 }
 
-/* No generation of its own: what is shared counts as unmapped in each domain (decision 0011). */
-void asi_flush_global(uint64_t va, uint64_t len)
-{
-	struct asi *asi;
-
-	for_each_domain (asi)
-		asi_flush_local(asi, va, len);
-}
-
-/* The fence: whoever asks has unmapped before, and must not be told of a time before that. */
-uint64_t tlb_generation(void)
-{
-	memory_fence();
-	return READ_ONCE(asi_flush_begun);
-}
-
-bool tlb_generation_passed(uint64_t gen)
-{
-	return READ_ONCE(asi_flush_ended) > gen;
-}
-
-/* One CPU, the others are parked (decision 0014): there is nobody to wait for. An interrupt may flush in between, with a later generation. */
-void tlb_flush_generation(void)
-{
-	uint64_t gen = __atomic_add_fetch(&asi_flush_begun, 1, __ATOMIC_SEQ_CST), flags;
-
-	tlb_flush_all();
-	flags = irq_save();
-	if (asi_flush_ended < gen)
-		WRITE_ONCE(asi_flush_ended, gen);
-	irq_restore(flags);
-}
-
-/* Nobody waits for another CPU yet. */
+/*
+ * An NMI in here may leave, which does the same: then it is done twice. Nothing is done for a domain that is just
+ * being entered, by what this interrupts: it will see the generation.
+ */
 void cpu_serve(void)
 {
-}
+	uint64_t begun = READ_ONCE(asi_flush_begun), host = READ_ONCE(asi_host_gen);
+	const struct asi *curr = this_cpu(asi_curr);
 
-bool tlb_can_wait(void)
-{
-	return true; /* one CPU, and parked ones */
-}
-
-static bool is_domain(const struct asi *asi)
-{
-	const struct asi *other;
-
-	for_each_domain (other)
-		if (other == asi)
-			return true;
-	return false;
-}
-
-const char *switch_wrong(void)
-{
-	for (uint32_t i = 0; i < SLOTS; i++) {
-		const struct slot *slot = &this_cpu_ptr(asi_slots)[0][i];
-
-		if (!slot->asi)
-			continue;
-		if (!is_domain(slot->asi))
-			return "a PCID slot of a domain that has ended";
-		if (slot->gen > slot->asi->tlb_gen)
-			return "a PCID slot flushed for a generation that is yet to come";
-		if (slot->asi->tlb_gen > asi_last_gen)
-			return "a domain with a generation that nobody has given out";
+	if (unlikely(this_cpu(asi_all_seen) != begun)) {
+		tlb_flush_all();
+		this_cpu(asi_all_seen) = begun;
 	}
-	return NULL;
+	if (this_cpu(asi_host_on) && this_cpu(asi_host_seen) != host) {
+		tlb_flush_pcid(0);
+		this_cpu(asi_host_seen) = host;
+	}
+	if (curr && this_cpu(asi_cr3_gen) && this_cpu(asi_cr3_gen) != READ_ONCE(curr->tlb_gen))
+		catch_up(curr);
+}
+
+void asi_drop_page(const struct asi *asi, uint64_t va)
+{
+	for (uint32_t i = 0; asi && i < PCID_SLOTS; i++)
+		if (this_cpu(asi_slots[i]).asi == asi)
+			tlb_flush_pcid_page(pcid_of(i), va);
 }
 
 void switch_forget(const struct asi *asi)
 {
-	mitigate_forget(asi);
-	for (uint32_t i = 0; i < SLOTS; i++)
+	for (uint32_t i = 0; i < PCID_SLOTS; i++)
 		if (this_cpu(asi_slots[i]).asi == asi)
 			this_cpu(asi_slots[i]) = (struct slot){ NULL, 0 };
 }

@@ -29,15 +29,10 @@ int window_create(struct window *w, struct mem_owner *owner)
 
 void window_destroy(struct window *w)
 {
-	struct ptable *host = hostmap_ptable();
-	uint64_t removed;
-
 	if (!w->table)
 		return;
-	ptable_unshare(host, WINDOW_BASE(w->owner->id), 1);
-	removed = READ_ONCE(host->nr_removed);
-	tlb_flush_generation(); /* no CPU walks through the table that we free */
-	ptable_note_flush(host, removed);
+	ptable_unshare(hostmap_ptable(), WINDOW_BASE(w->owner->id), 1);
+	unmap_flush(LOCAL, w->owner, 1); /* no CPU walks through the table that we free */
 	page_free(w->table, 0);
 	w->table = NULL;
 }

@@ -52,5 +52,5 @@ static inline void window_close(const struct window *w, struct window_page page)
 	tlb_flush_page((uint64_t)page.hva);
 	/* A crossing in between, in the caller's copy or in an NMI: the PCID that was left has it too. */
 	if (unlikely(asi_current() != page.space))
-		asi_flush_local(page.space, (uint64_t)page.hva, PAGE_SIZE);
+		asi_drop_page(page.space, (uint64_t)page.hva);
 }

@@ -17,6 +17,7 @@
 #include "arch/trap.h"
 #include "asi/asi.h"
 #include "asi/mitigate.h"
+#include "asi/stun.h"
 #include "boot/selftest_internal.h"
 #include "lib/bitops.h"
 #include "lib/string.h"
@@ -95,8 +96,10 @@ void ap_do_everywhere(enum ap_work what, uint64_t cpus)
 	for_each_cpu (cpu, others)
 		cpu_kick(cpu);
 	do_work();
-	while (__atomic_load_n(&work.busy, __ATOMIC_ACQUIRE))
+	while (__atomic_load_n(&work.busy, __ATOMIC_ACQUIRE)) {
+		cpu_serve();
 		cpu_pause();
+	}
 }
 
 /* Whether there is work for this CPU that it has not done: the last was number *@done. */
@@ -127,9 +130,11 @@ static __noreturn __noinline void park(void)
 		tlb_flush_all();
 		if (!take_work(&done))
 			continue;
+		stun_join(); /* from here on siblings are kept out of guests */
 		cpus_join();
 		do_work();
 		cpus_leave();
+		stun_park();
 		__atomic_fetch_sub(&work.busy, 1, __ATOMIC_RELEASE);
 	}
 }

@@ -4,6 +4,7 @@
 #include "arch/cpus.h"
 #include "arch/insn.h"
 #include "asi/secrets.h"
+#include "asi/stun.h"
 #include "boot/ap.h"
 #include "lib/errno.h"
 #include "lib/log.h"
@@ -258,7 +259,10 @@ static uint64_t inspect(const struct options *o, bool secrets, const char *when)
 static void run_all(const struct options *o, uint64_t cpus)
 {
 	uint64_t flags = irq_save();
-	int err = sched_init(cpus, o->audit_ms, o->idle_poll);
+	int err;
+
+	stun_init(o->stun, cpus);
+	err = sched_init(cpus, o->audit_ms, o->idle_poll);
 
 	for (unsigned int i = 0; !err && i < nr_guests; i++)
 		if (guests[i].vm)
@@ -284,13 +288,16 @@ uint8_t guests_run(bool selftest_passed, const struct options *o)
 {
 	bool secrets = o->secrets && plant_secrets();
 	uint64_t violations = inspect(o, secrets, "boot") + (o->secrets && !secrets);
-	uint64_t cpus = BITS(cpus_nr() - 1, 0);
+	uint64_t cpus = stun_cpus(o->smt);
+	const char *refusal = stun_refusal(o->strict, o->stun, cpus);
 	unsigned int nr, failed;
 	bool pass;
 
 	report_surfaces();
 	report_details(o->detail);
-	if (nr_made)
+	if (refusal)
+		log_error("no guest is run: %s", refusal);
+	else if (nr_made)
 		run_all(o, cpus);
 	violations += sched_report_audits();
 	report_run(cpus);

@@ -94,6 +94,8 @@ static const struct {
 	{ "trace", offsetof(struct options, trace) },
 	{ "detail", offsetof(struct options, detail) },
 	{ "bench", offsetof(struct options, bench) },
+	{ "stun", offsetof(struct options, stun) },
+	{ "smt", offsetof(struct options, smt) },
 };
 
 static bool read_any_switch(struct options *o, struct word w)
@@ -138,6 +140,8 @@ void options_parse(const char *cmdline, struct options *out)
 
 	*out = (struct options){ .asi = true,
 				 .pcid = true,
+				 .stun = true,
+				 .smt = true,
 				 .audit = true,
 				 .mitigate = MITIGATE_AUTO,
 				 .crash = { "", 0 },

@@ -100,11 +100,12 @@ static bool areas(struct mem_owner *owner)
 
 static bool missing_flush(const void *local)
 {
-	uint64_t block = hva_to_hpa(local).v & ~(PAGEBLOCK_SIZE - 1);
+	uint64_t block = hva_to_hpa(local).v & ~(PAGEBLOCK_SIZE - 1), nr;
 
-	ptable_unmap(&domain->pt, LOCALMAP_BASE + block, PAGEBLOCK_SIZE);
+	nr = ptable_unmap(&domain->pt, LOCALMAP_BASE + block, PAGEBLOCK_SIZE);
 	CHECK(violations() == 1);
 	asi_flush_local(domain, 0, ~0UL);
+	ptable_note_flush(&domain->pt, nr);
 	CHECK(violations() == 0);
 	ptable_map(&domain->pt, LOCALMAP_BASE + block, HPA(block), PAGEBLOCK_SIZE, 1, PROT_RW);
 	return true;

@@ -5,7 +5,6 @@
 #include "arch/insn.h"
 #include "arch/percpu.h"
 #include "arch/percpu_area.h"
-#include "arch/tlb.h"
 #include "lib/assert.h"
 #include "lib/bitops.h"
 #include "lib/errno.h"
@@ -14,6 +13,7 @@
 #include "mm/memmap.h"
 #include "mm/metadata.h"
 #include "mm/percpu.h"
+#include "mm/quarantine.h"
 #include "mm/vmalloc.h"
 
 extern const char __text_start[], __text_end[], __rodata_start[], __rodata_end[];
@@ -203,8 +203,7 @@ void hostmap_free_init(void)
 	for (unsigned int i = FIRST_INIT_WINDOW; i <= LAST_INIT_WINDOW; i++) {
 		uint64_t va = (uint64_t)windows[i].start, len = (uint64_t)windows[i].end - va;
 
-		ptable_unmap(&host, va, len);
-		hostmap_vflush();
+		unmap_flush(SENSITIVE, NULL, ptable_unmap(&host, va, len));
 		buddy_add(image_hpa(windows[i].start), image_hpa(windows[i].end));
 	}
 }
@@ -241,14 +240,6 @@ int hostmap_vmap(void *hva, const hpa_t *frames, size_t nr_pages)
 void hostmap_vunmap(void *hva, size_t nr_pages)
 {
 	ptable_unmap(&host, (uint64_t)hva, nr_pages * PAGE_SIZE);
-}
-
-void hostmap_vflush(void)
-{
-	uint64_t removed = READ_ONCE(host.nr_removed);
-
-	tlb_flush_all();
-	ptable_note_flush(&host, removed);
 }
 
 hpa_t hostmap_vlookup(const void *hva)

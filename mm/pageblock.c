@@ -4,6 +4,7 @@
  * where memory changes class. All change is between SENSITIVE and another class.
  */
 #include <stddef.h>
+#include "arch/cpus.h"
 #include "arch/insn.h"
 #include "arch/trace.h"
 #include "lib/assert.h"
@@ -194,8 +195,10 @@ void mem_owner_init(struct mem_owner *owner, uint16_t id)
 /* Under pressure another CPU may be returning blocks of ours just now. */
 static void wait_for_movers(const struct mem_pool *pool)
 {
-	while (__atomic_load_n(&pool->nr_moving, __ATOMIC_ACQUIRE))
+	while (__atomic_load_n(&pool->nr_moving, __ATOMIC_ACQUIRE)) {
+		cpu_serve(); /* it hides them first, and waits for us */
 		cpu_pause();
+	}
 }
 
 void mem_owner_trim(struct mem_owner *owner)

@@ -224,19 +224,14 @@ static void count_removed(struct ptable *pt)
 	__atomic_fetch_add(&pt->nr_removed, 1, __ATOMIC_RELAXED);
 }
 
-void ptable_note_flush(struct ptable *pt, uint64_t removed)
+void ptable_note_flush(struct ptable *pt, uint64_t nr)
 {
-	uint64_t old = READ_ONCE(pt->nr_flushed);
-
-	/* Another CPU's flush may have been later than ours, and noted before. */
-	while (old < removed && !__atomic_compare_exchange_n(&pt->nr_flushed, &old, removed, false,
-							     __ATOMIC_RELAXED, __ATOMIC_RELAXED))
-		;
+	__atomic_fetch_add(&pt->nr_flushed, nr, __ATOMIC_RELAXED);
 }
 
-void ptable_unmap(struct ptable *pt, uint64_t va, uint64_t len)
+uint64_t ptable_unmap(struct ptable *pt, uint64_t va, uint64_t len)
 {
-	uint64_t done = 0;
+	uint64_t done = 0, nr = 0;
 
 	while (done < len) {
 		unsigned int level;
@@ -247,9 +242,11 @@ void ptable_unmap(struct ptable *pt, uint64_t va, uint64_t len)
 			ASSERT(IS_ALIGNED(va + done, size) && len - done >= size);
 			WRITE_ONCE(*entry, PTE_ABSENT);
 			count_removed(pt);
+			nr++;
 		}
 		done = ALIGN_DOWN(va + done, size) + size - va;
 	}
+	return nr;
 }
 
 /* Replaces the leaf *@entry of @level by a table of the next smaller ones. */

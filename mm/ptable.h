@@ -20,7 +20,7 @@ struct ptable {
 	struct mem_owner *owner; /* LOCAL tables only */
 	uint64_t nr_tables;	 /* made by this ptable, root included */
 	uint64_t nr_removed;	 /* translations taken out or replaced, ever */
-	uint64_t nr_flushed;	 /* of them, those that no CPU uses any more: ptable_note_flush() */
+	uint64_t nr_flushed; /* as many of them are used by no CPU any more: ptable_note_flush() */
 };
 
 #define PT_LEVELS 4
@@ -58,9 +58,10 @@ void ptable_map(struct ptable *pt, uint64_t va, hpa_t hpa, uint64_t len, unsigne
 
 /*
  * Makes what is mapped in the range absent; whole leaves only (a part of a large leaf is an
- * assertion: ptable_split first). Tables stay.
+ * assertion: ptable_split first). Tables stay. Returns how many translations it took out, for
+ * ptable_note_flush().
  */
-void ptable_unmap(struct ptable *pt, uint64_t va, uint64_t len);
+uint64_t ptable_unmap(struct ptable *pt, uint64_t va, uint64_t len);
 
 /*
  * As ptable_unmap, for any pages: large leaves that the range cuts are split first, so that all
@@ -78,11 +79,11 @@ __must_check int ptable_unmap_exact(struct ptable *pt, uint64_t va, uint64_t len
 __must_check int ptable_split(struct ptable *pt, uint64_t va, unsigned int to_level);
 
 /*
- * To be called by whoever flushes after an unmapping: no CPU uses what had been taken out when
- * nr_removed read @removed, which was before the flush. The audit compares the two counters, so a
- * flush that was forgotten shows although no table tells of it.
+ * To be called by whoever flushes after an unmapping, for what it has unmapped itself: no CPU begins to use these
+ * @nr translations any more, and who did is being waited for. The audit compares the two counters, so a flush
+ * that was forgotten shows although no table tells of it, and for good: nobody settles another's account.
  */
-void ptable_note_flush(struct ptable *pt, uint64_t removed);
+void ptable_note_flush(struct ptable *pt, uint64_t nr);
 
 /* One translation. */
 struct pt_walk {

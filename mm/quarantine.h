@@ -7,6 +7,7 @@
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
+#include "mm/class.h"
 
 #define QUARANTINE_MAX 1024 /* pages (4 MiB), or a single larger run: then a flush is forced */
 
@@ -31,3 +32,10 @@ uint64_t tlb_generation(void);
 bool tlb_generation_passed(uint64_t gen);
 void tlb_flush_generation(void);
 bool tlb_can_wait(void);
+
+/*
+ * REQUIRED of asi/shootdown.c, after @nr translations were taken out of the unrestricted space: returns when no CPU can
+ * use them, there or, by @class and @owner of the memory, in the restricted spaces that share its tables. Waits
+ * for other CPUs: no lock may be held.
+ */
+void unmap_flush(enum mem_class class, const struct mem_owner *owner, uint64_t nr);

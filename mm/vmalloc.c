@@ -7,16 +7,19 @@
  *	vmalloc -> AREA_LIVE --vfree--> AREA_LAZY --purge--> AREA_PURGING -> unmapped, flushed, freed
  */
 #include "mm/vmalloc.h"
+#include "arch/cpus.h"
 #include "arch/insn.h"
 #include "arch/spinlock.h"
 #include "lib/bitops.h"
 #include "lib/panic.h"
 #include "mm/buddy.h"
 #include "mm/page.h"
+#include "mm/quarantine.h"
 #include "mm/vmarea.h"
 
 /* The areas of one class, and for LOCAL of one owner. 32 bits count the pages of a range easily. */
 struct vm_range {
+	const struct mem_owner *owner; /* of LOCAL areas, once there was one */
 	struct vm_area *tree;
 	struct vm_area *batch; /* AREA_LAZY ones, by next_lazy */
 	uint32_t batch_areas, batch_pages;
@@ -34,6 +37,11 @@ static __nonsensitive struct vm_range vm_ranges[NR_RANGES]; /* SENSITIVE, GLOBAL
 static struct vm_range *range_of(enum mem_class class, const struct mem_owner *owner)
 {
 	return &vm_ranges[class + (owner ? owner->id : 0)];
+}
+
+static enum mem_class range_class(const struct vm_range *range)
+{
+	return (enum mem_class)MIN(range - vm_ranges, LOCAL);
 }
 
 static uint64_t range_base(const struct vm_range *range)
@@ -68,7 +76,7 @@ static struct vm_range *range_around(uint64_t hva)
 }
 
 /* First fit. A page stays free between neighbours and at both ends of the range. */
-static bool area_insert(struct vm_area *area, struct vm_range *range)
+static bool area_insert(struct vm_area *area, struct vm_range *range, const struct mem_owner *owner)
 {
 	uint64_t bytes = (area->nr_pages + 1) * PAGE_SIZE, flags = spin_lock(&vm_lock);
 	uint64_t first = range_base(range) + PAGE_SIZE, all;
@@ -78,6 +86,8 @@ static bool area_insert(struct vm_area *area, struct vm_range *range)
 	fits = area->start - range_base(range) + bytes <= range_size(range);
 	if (fits) {
 		vm_tree_insert(&range->tree, area);
+		if (range->owner != owner) /* purge() reads it without the lock */
+			range->owner = owner;
 		range->areas++;
 		range->pages += (uint32_t)area->nr_pages;
 		all = range->pages + range->lazy_pages;
@@ -144,7 +154,7 @@ static void *area_make(size_t nr_pages, enum mem_class class, struct mem_owner *
 
 	if (!area)
 		return NULL;
-	if (!area_insert(area, range)) {
+	if (!area_insert(area, range, owner)) {
 		area_free(area);
 		return NULL;
 	}
@@ -174,39 +184,36 @@ void *vmalloc(size_t len, enum mem_class class, struct mem_owner *owner)
 	return hva;
 }
 
-/* Takes the batch of @range, in front of @list; the lock is held. */
-static struct vm_area *batch_take(struct vm_range *range, struct vm_area *list)
+/* Takes the batch of @range; NULL if it has none. The lock is held. */
+static struct vm_area *batch_take(struct vm_range *range)
 {
-	struct vm_area *area = range->batch;
+	struct vm_area *list = range->batch;
 
-	if (!area)
-		return list;
-	for (;; area = area->next_lazy) {
+	for (struct vm_area *area = list; area; area = area->next_lazy)
 		area->state = AREA_PURGING;
-		if (!area->next_lazy)
-			break;
-	}
-	area->next_lazy = list;
-	list = range->batch;
 	range->batch = NULL;
 	range->batch_areas = range->batch_pages = 0;
-	range->flushes++;
+	range->flushes += list != NULL;
 	return list;
 }
 
-/* Gives the areas of a list back: unmaps all, flushes once, and only then frees. Returns the pages. */
-static uint64_t purge(struct vm_area *list)
+/*
+ * Gives the areas of a batch of @range back: unmaps all, flushes once, and only then frees. Returns the pages. One range
+ * at a time, so that only those CPUs are disturbed that may see it. What of @range is being purged keeps it as it is.
+ */
+static uint64_t purge(struct vm_range *range, struct vm_area *list)
 {
 	uint64_t pages = 0;
 
 	if (!list)
 		return 0;
-	for (struct vm_area *area = list; area; area = area->next_lazy)
+	for (struct vm_area *area = list; area; area = area->next_lazy) {
 		hostmap_vunmap((void *)area->start, area->nr_pages);
-	hostmap_vflush();
+		pages += area->nr_pages;
+	}
+	unmap_flush(range_class(range), range->owner, pages);
 	while (list) {
 		struct vm_area *area = list;
-		struct vm_range *range = range_around(area->start);
 		uint32_t nr_pages = (uint32_t)area->nr_pages;
 		uint64_t flags = spin_lock(&vm_lock);
 
@@ -220,7 +227,6 @@ static uint64_t purge(struct vm_area *list)
 		range->lazy_areas--;
 		range->lazy_pages -= nr_pages;
 		spin_unlock(&vm_lock, flags);
-		pages += nr_pages;
 	}
 	return pages;
 }
@@ -262,23 +268,26 @@ void vfree(void *hva)
 	flags = spin_lock(&vm_lock);
 	if (area_retire(range, (uint64_t)hva, &wrong) &&
 	    (range->batch_areas >= VMALLOC_LAZY_AREAS || range->batch_pages >= VMALLOC_LAZY_PAGES))
-		list = batch_take(range, NULL);
+		list = batch_take(range);
 	spin_unlock(&vm_lock, flags);
 	if (wrong)
 		panic("vfree of 0x%lx, called from 0x%lx: %s", (uint64_t)hva,
 		      (uint64_t)__builtin_return_address(0), wrong);
-	purge(list);
+	purge(range, list);
 }
 
 uint64_t vmalloc_flush(void)
 {
-	uint64_t flags = spin_lock(&vm_lock);
-	struct vm_area *list = NULL;
+	uint64_t pages = 0;
 
-	for (unsigned int i = 0; i < NR_RANGES; i++)
-		list = batch_take(&vm_ranges[i], list);
-	spin_unlock(&vm_lock, flags);
-	return purge(list);
+	for (unsigned int i = 0; i < NR_RANGES; i++) {
+		uint64_t flags = spin_lock(&vm_lock);
+		struct vm_area *list = batch_take(&vm_ranges[i]);
+
+		spin_unlock(&vm_lock, flags);
+		pages += purge(&vm_ranges[i], list);
+	}
+	return pages;
 }
 
 /* Starts @range anew if nothing of it is kept aside any more; *@live is an area that was not freed. */
@@ -298,13 +307,15 @@ void vmalloc_owner_end(struct mem_owner *owner)
 {
 	struct vm_range *range = range_of(LOCAL, owner);
 	uint64_t flags = spin_lock(&vm_lock);
-	struct vm_area *list = batch_take(range, NULL);
+	struct vm_area *list = batch_take(range);
 	const struct vm_area *live;
 
 	spin_unlock(&vm_lock, flags);
-	purge(list);
-	while (!range_end(range, &live)) /* another CPU gives them back right now */
+	purge(range, list);
+	while (!range_end(range, &live)) { /* another CPU gives them back right now */
+		cpu_serve();
 		cpu_pause();
+	}
 	if (live)
 		panic("owner %u ends, called from 0x%lx: area 0x%lx of %lu pages is still there",
 		      owner->id, (uint64_t)__builtin_return_address(0), live->start,

@@ -31,7 +31,7 @@ void *vmalloc(size_t len, enum mem_class class, struct mem_owner *owner);
 /* Gives back what vmalloc returned; anything else is a panic that names it. NULL is ignored. */
 void vfree(void *hva);
 
-/* Unmaps all that is kept aside, with one flush: when memory is short. Returns the pages given back. */
+/* Unmaps all that is kept aside, with one flush for each range: when memory is short. Returns the pages given back. */
 uint64_t vmalloc_flush(void);
 /*
  * The same for one owner, who has freed all his areas (a panic names one that he has not): comes
@@ -64,10 +64,9 @@ void vmalloc_get_stats(enum mem_class class, const struct mem_owner *owner,
 /*
  * REQUIRED of mm/hostmap.c: map or unmap the pages of an area in the tables that
  * the class names. hostmap_vmap may fail with -ENOMEM and then has mapped nothing. After
- * hostmap_vunmap CPUs may still hold translations; hostmap_vflush returns when none does.
+ * hostmap_vunmap CPUs may still hold translations, until unmap_flush() (mm/quarantine.h).
  */
 __must_check int hostmap_vmap(void *hva, const hpa_t *frames, size_t nr_pages);
 void hostmap_vunmap(void *hva, size_t nr_pages);
-void hostmap_vflush(void);
 /* REQUIRED of mm/hostmap.c: the frame behind a mapped vmalloc page. */
 hpa_t hostmap_vlookup(const void *hva);

@@ -40,13 +40,18 @@ static inline bool maps_local(const struct asi *asi, const void *hva)
 	return w.present && w.hpa.v == hva_to_hpa(hva).v;
 }
 
+static inline void note_flush(struct ptable *pt)
+{
+	ptable_note_flush(pt, pt->nr_removed - pt->nr_flushed);
+}
+
 /* What a test has unmapped by hand counts as flushed. */
 static inline void note_flushes(void)
 {
-	ptable_note_flush(hostmap_ptable(), hostmap_ptable()->nr_removed);
-	ptable_note_flush(&asi_global, asi_global.nr_removed);
+	note_flush(hostmap_ptable());
+	note_flush(&asi_global);
 	for (unsigned int i = 0; i < VMS; i++)
-		ptable_note_flush(&vms[i]->pt, vms[i]->pt.nr_removed);
+		note_flush(&vms[i]->pt);
 }
 
 static inline uint64_t violations(void)

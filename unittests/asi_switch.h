@@ -18,9 +18,28 @@ static inline void switch_point(void)
 }
 
 #undef this_cpu
-#define this_cpu(var)  (*(switch_point(), &(var)))
-#define memory_fence() fake_mmu_fence()
+#undef this_cpu_xchg
+#define this_cpu(var)	      (*(switch_point(), &(var)))
+#define this_cpu_xchg(var, v) (fake_mmu_fence(), (void)(*&(var) = (v)), switch_point())
+#define memory_fence()	      fake_mmu_fence()
+/* Between two atomic instructions too. */
+#define AT_POINT(x)                            \
+	({                                     \
+		switch_point();                \
+		__typeof__(x) at_point_ = (x); \
+		switch_point();                \
+		at_point_;                     \
+	})
+#define __atomic_fetch_or(...)		 AT_POINT(__atomic_fetch_or(__VA_ARGS__))
+#define __atomic_fetch_and(...)		 AT_POINT(__atomic_fetch_and(__VA_ARGS__))
+#define __atomic_compare_exchange_n(...) AT_POINT(__atomic_compare_exchange_n(__VA_ARGS__))
 #include "asi/switch.c"
+#include "asi/shootdown.c"
+#include "asi/stun.c"
+#undef __atomic_fetch_or
+#undef __atomic_fetch_and
+#undef __atomic_compare_exchange_n
+#define SLOTS PCID_SLOTS
 
 #define DOMAINS (SLOTS + 2)
 static struct asi *domains[DOMAINS];
@@ -33,6 +52,9 @@ static inline void switch_reset(bool has_pcid, uint32_t victim)
 	asi_victim_slot = victim;
 	asi_cr3 = hostmap_cr3();
 	asi_cr3_gen = 0;
+	asi_host_on = 1;
+	asi_host_seen = asi_host_gen;
+	asi_all_seen = asi_flush_begun;
 	asi_stats = (struct asi_stats){ 0 };
 	trap_depth = 0;
 	fake_irqs_on = false;

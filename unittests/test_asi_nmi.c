@@ -48,9 +48,13 @@ static void point(void)
 {
 	unsigned int now = nmis.now++;
 
-	/* At any instruction at all. */
+	/* At any instruction at all, and so for any CPU that looks. */
 	if (loaded_root() != hostmap_cr3())
 		assert_non_null(asi_curr);
+	else
+		assert_true(asi_host_on);
+	if (asi_curr && asi_cr3_gen && loaded_root() != hostmap_cr3())
+		assert_int_equal(loaded_root(), asi_curr->pt.root.v);
 	for (unsigned int i = 0; i < ARRAY_SIZE(nmis.at); i++) {
 		if (now == nmis.at[i]) {
 			nmis.taken++;
@@ -315,6 +319,88 @@ static void test_flush_local(void **state)
 	}
 }
 
+/* Another CPU has unmapped, and waits for us. */
+static void prepare_asked(void)
+{
+	prepare_relaxed();
+	fake_mmu_unmapped(a->pt.root);
+	next_generation(a, 0, ~0UL);
+}
+
+static void prepare_asked_short(void)
+{
+	prepare_tense();
+	fake_mmu_unmapped_at(a->pt.root, LOCALMAP_BASE);
+	next_generation(a, LOCALMAP_BASE, PAGEBLOCK_SIZE);
+}
+
+/* In the unrestricted space, where it may be that we are not. */
+static void prepare_host_asked(void)
+{
+	prepare_again();
+	fake_mmu_unmapped(HPA(hostmap_cr3()));
+	asi_host_gen++;
+}
+
+static void prepare_host_deferred(void)
+{
+	prepare_relaxed();
+	fake_mmu_unmapped(HPA(hostmap_cr3()));
+	asi_host_gen++;
+}
+
+static void prepare_all_asked(void)
+{
+	prepare_host_deferred();
+	fake_mmu_unmapped(a->pt.root);
+	asi_flush_begun++;
+}
+
+/* Done, and nobody is told of more than was done: another unmapping would be seen. */
+static void check_served(void)
+{
+	assert_true(!asi_curr || asi_cr3_gen <= a->tlb_gen);
+	assert_true(asi_host_seen <= asi_host_gen && asi_all_seen <= asi_flush_begun);
+	assert_true(fake_mmu_is_fresh());
+	asi_relax();
+	asi_exit();
+	check_out();
+	asi_enter(a);
+	check_in(a);
+}
+
+/* What other CPUs ask for is done whatever comes in between, at once or with the next switch. */
+static void test_serve(void **state)
+{
+	static void (*const from[])(void) = { prepare_asked, prepare_asked_short,
+					      prepare_host_asked, prepare_host_deferred,
+					      prepare_all_asked };
+
+	(void)state;
+	for (unsigned int i = 0; i < ARRAY_SIZE(from); i++)
+		run_everywhere(&(struct operation){ from[i], cpu_serve, check_served });
+	run_everywhere(&(struct operation){ prepare_host_deferred, leave, check_left });
+	run_everywhere(&(struct operation){ prepare_host_deferred, enter_a, check_served });
+}
+
+static void check_entry(void)
+{
+	asi_check_entry(a, asi_host_cr3());
+	assert_true(fake_mmu_is_fresh());
+}
+
+static void check_entered(void)
+{
+	check_in(a);
+}
+
+/* An unmapping that comes between enter and VM entry is caught up with. */
+static void test_late(void **state)
+{
+	(void)state;
+	run_everywhere(&(struct operation){ prepare_asked_short, check_entry, check_entered });
+}
+
 static void whole_exit(void)
 {
 	asi_enter(a);
@@ -338,10 +424,16 @@ static void test_whole_exit(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_enter),		cmocka_unit_test(test_enter_evicts),
-		cmocka_unit_test(test_relax),		cmocka_unit_test(test_exit),
-		cmocka_unit_test(test_exit_in_handler), cmocka_unit_test(test_intr_exit),
-		cmocka_unit_test(test_flush_local),	cmocka_unit_test(test_whole_exit),
+		cmocka_unit_test(test_enter),
+		cmocka_unit_test(test_enter_evicts),
+		cmocka_unit_test(test_relax),
+		cmocka_unit_test(test_exit),
+		cmocka_unit_test(test_exit_in_handler),
+		cmocka_unit_test(test_intr_exit),
+		cmocka_unit_test(test_flush_local),
+		cmocka_unit_test(test_serve),
+		cmocka_unit_test(test_late),
+		cmocka_unit_test(test_whole_exit),
 	};
 
 	return cmocka_run_group_tests(tests, switch_setup, switch_teardown);

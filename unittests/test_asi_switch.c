@@ -23,7 +23,7 @@ static void test_sequence(void **state)
 	check_in(a);
 	asi_relax();
 	asi_exit();
-	check_log("N0 ");
+	check_log("F N0 ");
 	check_out();
 	asi_exit();
 	check_log("");
@@ -40,7 +40,7 @@ static void test_sequence(void **state)
 	check_in(a);
 	asi_relax();
 	asi_exit();
-	check_log("N0 ");
+	check_log("F N0 ");
 }
 
 /* Every count is of what the sequence says. */
@@ -87,7 +87,7 @@ static void test_no_pcid(void **state)
 		check_in(a);
 		asi_relax();
 		asi_exit();
-		check_log("W0 ");
+		check_log("F W0 ");
 		check_out();
 		asi_flush_local(a, 0, ~0UL);
 		check_log("F ");
@@ -161,7 +161,7 @@ static void test_intr_exit(void **state)
 	asi_exit();
 	trap_depth = 0;
 	assert_ptr_equal(asi_target, a);
-	check_log("N0 ");
+	check_log("F N0 ");
 	asi_intr_exit();
 	check_log("F N1 ");
 	check_in(a);
@@ -174,7 +174,7 @@ static void test_intr_exit(void **state)
 	check_log("");
 	assert_ptr_equal(asi_curr, b);
 	asi_exit();
-	check_log("N0 ");
+	check_log("F N0 ");
 	asi_intr_exit();
 	check_log("");
 	check_out();
@@ -268,11 +268,6 @@ static void wrong_target(void)
 	asi_target = domains[1];
 }
 
-static void wrong_generation(void)
-{
-	domains[0]->tlb_gen++; /* an unmapping that nobody flushed */
-}
-
 static void wrong_owed(void)
 {
 	asi_clean = NULL; /* as after leaving */
@@ -297,9 +292,17 @@ static void refused(const struct asi *asi, void (*wrong)(void), bool pcid)
 static void test_check_entry(void **state)
 {
 	static void (*const wrongs[])(void) = {
-		wrong_irqs,   wrong_cr3,	wrong_host_cr3, wrong_bit_63,
-		wrong_depth,  wrong_curr,	wrong_both,	wrong_no_target,
-		wrong_target, wrong_generation, wrong_owed,	wrong_clean_for_other,
+		wrong_irqs,
+		wrong_cr3,
+		wrong_host_cr3,
+		wrong_bit_63,
+		wrong_depth,
+		wrong_curr,
+		wrong_both,
+		wrong_no_target,
+		wrong_target,
+		wrong_owed,
+		wrong_clean_for_other,
 	};
 
 	(void)state;
@@ -307,6 +310,32 @@ static void test_check_entry(void **state)
 		refused(domains[0], wrongs[i], true);
 		refused(domains[0], wrongs[i], false);
 	}
+}
+
+/* What another CPU unmaps between enter and VM entry is flushed right before the latter, and counted. */
+static void test_check_entry_late(void **state)
+{
+	const uint64_t at = LOCALMAP_BASE + MiB(64);
+	struct asi *a = domains[0];
+
+	(void)state;
+	asi_enter(a);
+	check_log("F W1 ");
+	asi_check_entry(a, asi_host_cr3());
+	check_log("");
+	fake_mmu_unmapped_at(a->pt.root, at);
+	next_generation(a, at, PAGEBLOCK_SIZE);
+	asi_check_entry(a, asi_host_cr3());
+	check_log("P1 ");
+	check_in(a);
+	fake_mmu_unmapped(a->pt.root);
+	next_generation(a, 0, ~0UL);
+	asi_check_entry(a, asi_host_cr3());
+	check_log("I1 ");
+	check_in(a);
+	assert_int_equal(asi_cpu_stats()->tlb_late, 2);
+	asi_check_entry(a, asi_host_cr3());
+	check_log("");
 }
 
 static void wrong_nothing(void)
@@ -334,6 +363,7 @@ int main(void)
 		cmocka_unit_test_setup(test_off, fresh),
 		cmocka_unit_test_setup(test_interrupt_flag, fresh),
 		cmocka_unit_test_setup(test_check_entry, fresh),
+		cmocka_unit_test_setup(test_check_entry_late, fresh),
 		cmocka_unit_test_setup(test_check_entry_domain, fresh),
 	};
 

@@ -22,10 +22,10 @@ static void test_flush_local(void **state)
 	asi_relax();
 	asi_exit();
 	asi_enter(a);
-	check_log("N0 F N1 ");
+	check_log("F N0 F N1 ");
 	asi_relax();
 	asi_exit();
-	check_log("N0 ");
+	check_log("F N0 ");
 
 	for (unsigned int i = 0; i < 3; i++) {
 		fake_mmu_unmapped(a->pt.root);
@@ -45,7 +45,7 @@ static void test_flush_local(void **state)
 	asi_relax();
 	asi_exit();
 	asi_enter(b);
-	check_log("N0 F N2 ");
+	check_log("F N0 F N2 ");
 	asi_enter(a);
 	check_log("F W1 ");
 	check_in(a);
@@ -72,7 +72,7 @@ static void test_flush_range(void **state)
 	fake_mmu_unmapped_at(a->pt.root, at);
 	asi_flush_local(a, at, 3 * PAGEBLOCK_SIZE);
 	asi_enter(a);
-	check_log("N0 F F P1 P1 P1 N1 ");
+	check_log("F N0 F F P1 P1 P1 N1 ");
 	check_in(a);
 	assert_int_equal(asi_cpu_stats()->tlb_ranges, 2);
 	assert_int_equal(asi_cpu_stats()->tlb_flushes, 0);
@@ -84,14 +84,14 @@ static void test_flush_range(void **state)
 		asi_flush_local(a, at + i * PAGEBLOCK_SIZE, PAGEBLOCK_SIZE);
 	}
 	asi_enter(a);
-	check_log("N0 F F F W1 ");
+	check_log("F N0 F F F W1 ");
 	check_in(a);
 	asi_relax();
 	asi_exit();
 	fake_mmu_unmapped(a->pt.root);
 	asi_flush_local(a, at, RANGE_MAX + PAGEBLOCK_SIZE);
 	asi_enter(a);
-	check_log("N0 F F W1 ");
+	check_log("F N0 F F W1 ");
 	check_in(a);
 
 	/* A slot that has never been loaded, or lost, is not one behind of anything. */

@@ -60,6 +60,25 @@ static void test_hypervisor_words(void **state)
 	}
 }
 
+/* What threads of a core may do. */
+static void test_sibling_words(void **state)
+{
+	struct options o;
+
+	(void)state;
+	options_parse("", &o);
+	assert_true(o.stun && o.smt);
+	options_parse("stun=off", &o);
+	assert_true(!o.stun && o.smt && !o.nr_problems);
+	options_parse("smt=off stun=on", &o);
+	assert_true(o.stun && !o.smt && !o.nr_problems);
+	options_parse("smt=2 stun", &o);
+	assert_true(o.stun && o.smt);
+	assert_int_equal(o.nr_problems, 2);
+	assert_string_equal(o.problems[0], "option \"smt=2\" ignored: on and off are known");
+	assert_string_equal(o.problems[1], "unknown option \"stun\" ignored");
+}
+
 /* mitigate= and bench=. */
 static void test_mitigate_words(void **state)
 {
@@ -382,6 +401,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_hypervisor_words),
+		cmocka_unit_test(test_sibling_words),
 		cmocka_unit_test(test_mitigate_words),
 		cmocka_unit_test(test_idle_words),
 		cmocka_unit_test(test_hypervisor_problems),

@@ -140,9 +140,9 @@ static void test_range_end(void **state)
 	struct vm_area area = { .nr_pages = (VMALLOC_LOCAL_SIZE - WINDOW_SIZE) / PAGE_SIZE - 1 };
 
 	(void)state;
-	assert_false(area_insert(&area, range_of(LOCAL, &owners[0])));
+	assert_false(area_insert(&area, range_of(LOCAL, &owners[0]), &owners[0]));
 	area.nr_pages--;
-	assert_true(area_insert(&area, range_of(LOCAL, &owners[0])));
+	assert_true(area_insert(&area, range_of(LOCAL, &owners[0]), &owners[0]));
 	area_remove(&area, range_of(LOCAL, &owners[0]));
 }
 

@@ -119,13 +119,19 @@ test_ptable_SRCS := mm/ptable.c mm/memmap.c $(test_buddy_SRCS)
 UNIT_TESTS += ptable_walk
 test_ptable_walk_SRCS := $(test_ptable_SRCS)
 
-# asi/switch.c is included by these three themselves, with a point for an NMI before each access.
+# asi/switch.c, asi/shootdown.c and asi/stun.c are included by these five themselves, with a point for an NMI before each access.
 UNIT_TESTS += asi_switch
 test_asi_switch_SRCS := asi/crossing.c asi/domain.c asi/map.c asi/mitigate.c mm/ptable.c $(BUDDY_SRCS) mm/memmap.c mm/slab.c mm/slab_run.c \
 	unittests/fake/cpu.c unittests/fake/ram.c unittests/fake/machine.c unittests/fake/mmu.c
 
 UNIT_TESTS += asi_tlb
 test_asi_tlb_SRCS := $(test_asi_switch_SRCS)
+
+UNIT_TESTS += asi_shootdown
+test_asi_shootdown_SRCS := $(test_asi_switch_SRCS)
+
+UNIT_TESTS += asi_stun
+test_asi_stun_SRCS := $(test_asi_switch_SRCS)
 
 UNIT_TESTS += asi_nmi
 test_asi_nmi_SRCS := $(test_asi_switch_SRCS)
@@ -138,13 +144,13 @@ UNIT_TESTS += mitigation
 test_mitigation_SRCS := arch/x86/mitigation.c
 
 UNIT_TESTS += asi_fault
-test_asi_fault_SRCS := asi/fault.c asi/switch.c lib/log.c lib/fmt.c $(test_asi_switch_SRCS)
+test_asi_fault_SRCS := asi/fault.c asi/switch.c asi/shootdown.c asi/stun.c lib/log.c lib/fmt.c $(test_asi_switch_SRCS)
 
 UNIT_TESTS += asi_crossing
 test_asi_crossing_SRCS := asi/crossing.c asi/describe.c lib/fmt.c mm/memmap.c $(test_buddy_SRCS)
 
 UNIT_TESTS += asi_map
-test_asi_map_SRCS := asi/audit.c asi/audit_rules.c asi/surface.c asi/switch.c mm/vmarea.c mm/vmalloc.c \
+test_asi_map_SRCS := asi/audit.c asi/audit_rules.c asi/surface.c asi/switch.c asi/shootdown.c asi/stun.c mm/vmarea.c mm/vmalloc.c \
 	unittests/host/hostmap_tables.c lib/log.c lib/fmt.c $(test_asi_switch_SRCS)
 
 UNIT_TESTS += asi_audit
@@ -217,11 +223,14 @@ test_hostmap_SRCS := mm/ptable.c mm/percpu.c unittests/fake/mmu.c $(test_buddy_S
 thread_mm_SRCS := $(BUDDY_SRCS) mm/slab.c mm/slab_run.c mm/vmarea.c mm/vmalloc.c mm/memmap.c unittests/host/cpu.c unittests/host/ram.c \
 	unittests/host/pageblock.c unittests/host/hostmap.c
 
+# asi/switch.c and asi/shootdown.c are included by this one.
+thread_asi_SRCS := unittests/host/cpu.c unittests/host/ram.c
+
 # One at a time, with the real restricted tables, under libFuzzer (make fuzz) and in test_walk_mm:
 fuzz_mm_SRCS := $(test_asi_map_SRCS)
 
 # What they cost, beside other allocators (make bench-mm):
-bench_mm_SRCS := $(BUDDY_SRCS) mm/slab.c mm/slab_run.c mm/vmarea.c mm/vmalloc.c mm/memmap.c mm/ptable.c asi/crossing.c asi/domain.c asi/map.c asi/switch.c asi/mitigate.c \
+bench_mm_SRCS := $(BUDDY_SRCS) mm/slab.c mm/slab_run.c mm/vmarea.c mm/vmalloc.c mm/memmap.c mm/ptable.c asi/crossing.c asi/domain.c asi/map.c asi/switch.c asi/shootdown.c asi/stun.c asi/mitigate.c \
 	unittests/host/cpu.c unittests/host/ram.c unittests/host/hostmap_tables.c unittests/fake/machine.c \
 	unittests/fake/mmu.c
 

@@ -73,13 +73,13 @@ int ept_map_ram(struct vm *vm, gpa_t gpa)
 
 int ept_unmap_ram(struct vm *vm, gpa_t gpa, uint64_t len)
 {
+	uint64_t before = READ_ONCE(vm->ept.nr_removed);
 	int err = ptable_unmap_exact(&vm->ept, gpa.v, len);
-	uint64_t removed = READ_ONCE(vm->ept.nr_removed);
 
 	/* Also if it has failed half-way: a leaf was split. The others flush before they enter the guest again. */
 	vm->ept_gen++;
 	vm->ept_seen[this_cpu(cpu_number)] = vm->ept_gen;
 	vmx_flush_ept(vm->eptp);
-	ptable_note_flush(&vm->ept, removed);
+	ptable_note_flush(&vm->ept, READ_ONCE(vm->ept.nr_removed) - before);
 	return err;
 }

@@ -2,6 +2,7 @@
 /* VMCALL: the interface of vmm/abi.h. */
 #include "arch/insn.h"
 #include "arch/regs.h"
+#include "arch/spinlock.h"
 #include "arch/vmx.h"
 #include "arch/world.h"
 #include "lib/bitops.h"

@@ -6,6 +6,7 @@
  */
 #include "vmm/report.h"
 #include "arch/apic.h"
+#include "arch/cpus.h"
 #include "arch/percpu.h"
 #include "arch/trap.h"
 #include "arch/tsc.h"
@@ -179,18 +180,48 @@ void report_vm(struct vm *vm)
 	report_guest(vm, name);
 }
 
-void report_asi(void)
+static void report_asi_cpu(uint32_t cpu)
 {
-	const struct asi_stats *s = asi_cpu_stats();
+	const struct asi_stats *s = asi_cpu_stats_of(cpu);
 
 	log_info("@asi {\"cpu\":%u,\"enters\":%lu,\"reenters\":%lu,\"exits_fault\":%lu,"
 		 "\"exits_call\":%lu,\"flush\":%lu,\"noflush\":%lu,\"spurious\":%lu,"
-		 "\"tlb_flushes\":%lu,\"tlb_ranges\":%lu,\"nmis\":%lu,\"interrupts\":%lu,"
+		 "\"tlb_flushes\":%lu,\"tlb_ranges\":%lu,\"tlb_late\":%lu,\"tlb_deferred\":%lu,"
+		 "\"kicks\":%lu,\"kicks_avoided\":%lu,\"nmis\":%lu,\"interrupts\":%lu,"
 		 "\"l1d\":%lu,\"verw\":%lu,\"ibpb\":%lu,\"rsb\":%lu,\"ibpb_missing\":%lu}",
-		 this_cpu(cpu_number), s->enters, s->reenters, s->exits[ASI_BY_FAULT],
-		 s->exits[ASI_BY_CALL], s->cr3_flush, s->cr3_noflush, s->spurious, s->tlb_flushes,
-		 s->tlb_ranges, trap_nmis(), apic_interrupts(), s->l1d, s->verw, s->ibpb, s->rsb,
-		 s->ibpb_missing);
+		 cpu, s->enters, s->reenters, s->exits[ASI_BY_FAULT], s->exits[ASI_BY_CALL],
+		 s->cr3_flush, s->cr3_noflush, s->spurious, s->tlb_flushes, s->tlb_ranges,
+		 s->tlb_late, s->tlb_deferred, s->kicks, s->kicks_avoided, trap_nmis_of(cpu),
+		 apic_interrupts_of(cpu), s->l1d, s->verw, s->ibpb, s->rsb, s->ibpb_missing);
+}
+
+static void report_stun_cpu(uint32_t cpu)
+{
+	const struct stun_stats *s = stun_stats_of(cpu);
+	char log2[ARRAY_SIZE(s->log2) * 21] = ""; /* 20 digits and a comma each */
+	unsigned int last = ARRAY_SIZE(s->log2);
+	size_t at = 0;
+
+	while (last && !s->log2[last - 1])
+		last--;
+	for (unsigned int i = 0; i < last && at < sizeof(log2); i++)
+		at += fmt_print(log2 + at, sizeof(log2) - at, "%s%lu", i ? "," : "", s->log2[i]);
+	log_info("@stun {\"cpu\":%u,\"waits\":%lu,\"ticks\":%lu,\"longest\":%lu,\"log2\":[%s],"
+		 "\"held\":%lu,\"held_ticks\":%lu,\"held_longest\":%lu}",
+		 cpu, s->waits, s->ticks, s->longest, log2, s->held, s->held_ticks,
+		 s->held_longest);
+}
+
+void report_asi(void)
+{
+	uint32_t me = this_cpu(cpu_number);
+
+	for (uint32_t cpu = 0; cpu < cpus_nr(); cpu++)
+		if (cpu == me || asi_cpu_stats_of(cpu)->enters)
+			report_asi_cpu(cpu);
+	for (uint32_t cpu = 0; cpu < cpus_nr(); cpu++)
+		if (stun_is_on(cpu))
+			report_stun_cpu(cpu);
 }
 
 void report_sched(uint32_t cpu)

@@ -52,6 +52,16 @@ static void print_conversion(char buf[TEXT_MAX], uint32_t owner, bool to_sensiti
 		  blocks);
 }
 
+static void print_duration(char buf[TEXT_MAX], enum trace_type type, uint32_t ticks, uint32_t cpus)
+{
+	static const char *const names[TRACE_TYPES] = { [TRACE_SHOOTDOWN] = "shootdown",
+							[TRACE_STUN] = "stun",
+							[TRACE_HELD] = "held",
+							[TRACE_STOP] = "stop" };
+
+	fmt_print(buf, TEXT_MAX, "\"%s\",%u,%u", names[type] ? names[type] : "?", ticks, cpus);
+}
+
 /* The event as the rest of a JSON list: its type, and what belongs to that. */
 static void print_event(char buf[TEXT_MAX], const struct trace_event *e)
 {
@@ -82,9 +92,7 @@ static void print_event(char buf[TEXT_MAX], const struct trace_event *e)
 		print_conversion(buf, arg & 0x3ff, arg & BIT(10), arg >> 16);
 		break;
 	default:
-		fmt_print(buf, TEXT_MAX, "\"%s\",%u,%u",
-			  trace_type(e) == TRACE_STOP ? "stop" : "shootdown", arg & 0xffffff,
-			  arg >> 24);
+		print_duration(buf, trace_type(e), arg & 0xffffff, arg >> 24);
 		break;
 	}
 }

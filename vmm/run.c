@@ -25,6 +25,7 @@
  * All of this runs on the vCPU's own stack, and so does what lies between two turns while nobody else wants the
  * CPU. The base stack is sensitive: vcpu_turns() leaves before it goes back there.
  */
+#include "arch/cpus.h"
 #include "arch/insn.h"
 #include "arch/regs.h"
 #include "arch/trace.h"
@@ -217,19 +218,26 @@ static __noinline void set_host_cr3(struct vcpu *v, uint64_t cr3)
 	}
 }
 
-/* In the critical section from before to behind. */
-static __always_inline void enter_guest(struct vcpu *v, uint64_t now)
+/*
+ * In the critical section from before to behind. False if the guest has not run, because a sibling of this CPU is
+ * unrestricted.
+ */
+static __always_inline bool enter_guest(struct vcpu *v, uint64_t now)
 {
 	uint64_t cr3 = asi_host_cr3(), tsc;
 
 	if (unlikely(cr3 != v->host_cr3))
 		set_host_cr3(v, cr3);
+	if (unlikely(!stun_guest_begin()))
+		return false;
 	asi_check_entry(v->asi, cr3);
 	vmx_run(v);
+	stun_guest_end();
 	tsc = rdtsc();
 	asi_relax();
 	v->exit_tsc = tsc;
 	v->guest_ticks += tsc - now;
+	return true;
 }
 
 /* Serves the exit. Whether the guest goes on at once. */
@@ -243,6 +251,18 @@ static __always_inline bool serve_exit(struct vcpu *v)
 	if (handle_exit(v, reason) == RESUME_NEXT)
 		skip(v, vmcs_read(VMCS_EXIT_INSN_LEN));
 	return likely(v->exit_tsc < v->events.due) || attend(v);
+}
+
+/* The clean point before the next try to enter the guest. Whether the vCPU goes on. */
+static __noinline bool wait_for_sibling(struct vcpu *v)
+{
+	vcpu_withdraw_events(v);
+	asi_relax();
+	irq_window();
+	cpu_serve();
+	cpu_pause();
+	v->exit_tsc = rdtsc();
+	return attend(v);
 }
 
 /* One turn: until slice_end, or until the vCPU halts or stops. */
@@ -262,7 +282,13 @@ static void turn(struct vcpu *v)
 	if (!v->entry_tsc)
 		v->entry_tsc = rdtsc();
 	for (;;) {
-		enter_guest(v, now);
+		if (unlikely(!enter_guest(v, now))) {
+			if (!wait_for_sibling(v))
+				return;
+			asi_enter(v->asi);
+			now = rdtsc();
+			continue;
+		}
 		if (!serve_exit(v))
 			break;
 		restricted = asi_enter(v->asi);

@@ -162,7 +162,7 @@ bool apic_interrupt(uint8_t vector)
 	return true;
 }
 
-uint64_t apic_interrupts(void)
+uint64_t apic_interrupts_of(uint32_t cpu)
 {
-	return this_cpu(interrupt_count);
+	return READ_ONCE(*percpu_of(cpu, interrupt_count));
 }

@@ -4,7 +4,7 @@
 #include "arch/insn.h"
 #include "arch/regs.h"
 
-static __nonsensitive bool pcid_on;
+__nonsensitive bool pcid_on;
 
 void tlb_init(bool wanted)
 {
@@ -19,11 +19,6 @@ void tlb_init_cpu(void)
 		write_cr4(read_cr4() | CR4_PCIDE);
 }
 
-bool tlb_has_pcid(void)
-{
-	return pcid_on;
-}
-
 /*
  * SDM, "Operations that Invalidate TLBs": a change of CR4.PGE drops everything, global or not. Not by CR3:
  * an NMI between reading and writing it may leave the restricted space, and the write would go back.
@@ -36,7 +31,8 @@ static void flush_by_pge(void)
 	write_cr4(cr4);
 }
 
-void tlb_flush_all(void)
+/* These read no canary: a domain that is being entered perhaps does not map it. */
+__no_stack_protector void tlb_flush_all(void)
 {
 	if (pcid_on)
 		invpcid(INVPCID_ALL_GLOBAL, 0, 0);
@@ -44,7 +40,7 @@ void tlb_flush_all(void)
 		flush_by_pge();
 }
 
-void tlb_flush_pcid(uint64_t pcid)
+__no_stack_protector void tlb_flush_pcid(uint64_t pcid)
 {
 	if (pcid_on)
 		invpcid(INVPCID_CONTEXT, pcid, 0);
@@ -57,7 +53,6 @@ void tlb_flush_page(uint64_t va)
 	invlpg(va);
 }
 
-/* Reads no canary: entering a domain comes here, and the canary is perhaps not mapped there. */
 __no_stack_protector void tlb_flush_pcid_page(uint64_t pcid, uint64_t va)
 {
 	if (pcid_on)

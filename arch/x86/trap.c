@@ -52,9 +52,9 @@ static const uint8_t policies[256] = {
 	[VEC_MC] = LEAVE, /* memory itself may be wrong: nothing is done in a guest's reach */
 };
 
-uint64_t trap_nmis(void)
+uint64_t trap_nmis_of(uint32_t cpu)
 {
-	return this_cpu(nmi_count);
+	return READ_ONCE(*percpu_of(cpu, nmi_count));
 }
 
 static void explain_page_fault(uint64_t error, uint64_t cr2)

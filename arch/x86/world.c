@@ -45,20 +45,17 @@ static bool try_stop(void)
 void world_stop(void)
 {
 	uint64_t others = cpus_active() & ~BIT(this_cpu(cpu_number)), begin = rdtsc();
-	uint32_t nr = 0;
 
 	ASSERT(!irqs_enabled() && !this_cpu(locks_held));
 	while (!try_stop())
 		world_yield();
-	for_each_cpu (cpu, others) {
+	for_each_cpu (cpu, others)
 		cpu_kick(cpu);
-		nr++;
-	}
 	while ((__atomic_load_n(&world_standing, __ATOMIC_SEQ_CST) & others) != others) {
 		cpu_serve();
 		cpu_pause();
 	}
-	trace_note(TRACE_STOP, trace_duration(begin, nr));
+	trace_note(TRACE_STOP, trace_duration(begin, bits_count(others)));
 }
 
 void world_resume(void)

@@ -7,7 +7,7 @@ from usage import Usage
 # What follows an event's type, by docs/serial.md; "flush" has as many words as it has kinds.
 FIELDS = {"exit": ("reason",), "entry": ("restricted",), "flush": ("kinds",), "turn": ("owner", "vcpu"), "rest": ("owner", "vcpu"),
           "crossing": ("cause", "place"), "conversion": ("old", "new", "owner", "blocks"),
-          "shootdown": ("ticks", "cpus"), "stop": ("ticks", "cpus")}
+          "shootdown": ("ticks", "cpus"), "stun": ("ticks", "cpus"), "held": ("ticks", "cpus"), "stop": ("ticks", "cpus")}
 TOUCHED = ("address", "error")  # of the crossing before
 
 

@@ -15,9 +15,11 @@
 char fake_panic_text[256];
 unsigned long fake_panic_rip;
 bool fake_irqs_on = true;
+void (*fake_pause)(void);
 uint64_t fake_cleared_bytes;
 _Thread_local uint32_t cpu_number;
 __attribute__((weak)) uint64_t fake_tsc; /* stands still, unless the test has a machine that says otherwise */
+_Thread_local uint32_t locks_held;
 
 static struct spinlock *held[LOCKS_MAX];
 static unsigned int nr_held;
@@ -26,6 +28,7 @@ static __noreturn void give_up(const char *file, int line)
 {
 	while (nr_held)
 		held[--nr_held]->owner++;
+	locks_held = 0;
 	fake_irqs_on = true;
 	/* Jumps back into expect_assert_failure(), or ends the test. */
 	mock_assert(0, fake_panic_text, file, line);
@@ -73,6 +76,7 @@ uint64_t spin_lock(struct spinlock *l)
 	ASSERT(nr_held < LOCKS_MAX);
 	l->next++;
 	held[nr_held++] = l;
+	locks_held++;
 	return flags;
 }
 
@@ -80,6 +84,7 @@ void spin_unlock(struct spinlock *l, uint64_t flags)
 {
 	ASSERT(nr_held && held[nr_held - 1] == l);
 	nr_held--;
+	locks_held--;
 	l->owner++;
 	irq_restore(flags);
 }

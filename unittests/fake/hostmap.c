@@ -5,6 +5,7 @@
 #include "lib/assert.h"
 #include "lib/errno.h"
 #include "mm/page.h"
+#include "mm/quarantine.h"
 
 #define PAGES_MAX 16384
 
@@ -60,15 +61,21 @@ void hostmap_vunmap(void *hva, size_t nr_pages)
 	}
 }
 
-void hostmap_vflush(void)
+void unmap_flush(enum mem_class class, const struct mem_owner *owner, uint64_t nr)
 {
 	void (*hook)(void) = fake_hostmap_hook;
 
 	ASSERT(fake_locks_held() == 0);
+	ASSERT((class == LOCAL) == (owner != NULL));
+	for (size_t i = fake_hostmap_stale - nr; i < fake_hostmap_stale; i++) {
+		const struct pageblock *block = pfn_to_pageblock(stale[i]);
+
+		ASSERT(block->class == class && block->owner == owner);
+	}
 	fake_hostmap_hook = NULL;
 	if (hook)
 		hook();
-	while (fake_hostmap_stale) /* nor before the flush */
+	for (; nr; nr--) /* nor before the flush */
 		ASSERT(pfn_to_page(stale[--fake_hostmap_stale])->state == PAGE_USED);
 	fake_hostmap_flushes++;
 }

@@ -8,5 +8,5 @@ extern size_t fake_hostmap_pages; /* mapped now */
 extern bool fake_hostmap_fails;	  /* the next hostmap_vmap() returns -ENOMEM */
 extern size_t fake_hostmap_stale; /* unmapped since the last flush: CPUs may still reach them */
 extern unsigned int fake_hostmap_flushes;
-/* If set, called once from inside the next hostmap_vflush(), before it is done: another CPU's turn. */
+/* If set, called once from inside the next unmap_flush(), before it is done: another CPU's turn. */
 extern void (*fake_hostmap_hook)(void);

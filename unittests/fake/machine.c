@@ -5,7 +5,10 @@
 #include "unittests/fake/machine.h"
 #include "unittests/fake/mmu.h"
 #include "asi/crossing.h"
+#include "arch/cpus.h"
+#include "arch/percpu.h"
 #include "arch/trap.h"
+#include "arch/world.h"
 #include "lib/assert.h"
 #include "lib/bitops.h"
 #include "lib/log.h"
@@ -39,6 +42,11 @@ static const uint64_t slots[] = { PAGE_ARRAY_BASE,     VMALLOC_SENSITIVE_BASE,
 
 static struct ptable host;
 struct mem_owner fake_owners[FAKE_OWNERS];
+char *fake_thread_pointer[CPUS_MAX];
+uint64_t fake_active = 1;
+void (*fake_kick)(uint32_t cpu);
+uint64_t fake_core = 1;
+uint32_t fake_nr_cpus = 1;
 unsigned int fake_console_lines;
 uint64_t fake_tsc;
 uint32_t trap_depth;
@@ -56,6 +64,43 @@ struct ptable *hostmap_ptable(void)
 uint64_t hostmap_cr3(void)
 {
 	return host.root.v;
+}
+
+__attribute__((constructor)) static void cpus_init(void)
+{
+	fake_thread_pointer[0] = __builtin_thread_pointer();
+}
+
+uint64_t cpus_active(void)
+{
+	return fake_active;
+}
+
+void cpu_kick(uint32_t cpu)
+{
+	ASSERT(fake_active & BIT(cpu));
+	if (fake_kick)
+		fake_kick(cpu);
+}
+
+uint32_t cpus_nr(void)
+{
+	return fake_nr_cpus;
+}
+
+uint64_t cpu_siblings(uint32_t cpu)
+{
+	return fake_core & BIT(cpu) ? fake_core : BIT(cpu);
+}
+
+uint32_t cpu_thread(uint32_t cpu)
+{
+	return bits_count(cpu_siblings(cpu) & (BIT(cpu) - 1));
+}
+
+/* Nobody stops the world here. */
+void world_yield(void)
+{
 }
 
 void console_write(const char *text, size_t len)

@@ -19,6 +19,13 @@ extern struct mem_owner fake_owners[FAKE_OWNERS];
 /* The RAM of fake_machine_setup(); a benchmark wants more. */
 extern struct memrange fake_banks[2];
 
+/* CPUs that take part, and what a kick of one does; CPU 0 is the test. */
+extern uint64_t fake_active;
+extern void (*fake_kick)(uint32_t cpu);
+/* How many there are, and those that share a core. */
+extern uint32_t fake_nr_cpus;
+extern uint64_t fake_core;
+
 extern unsigned int fake_console_lines; /* written so far */
 
 /* Once: RAM, host tables, owners, asi_init(true). A group setup. */

@@ -17,7 +17,7 @@ static struct {
 	uint64_t stale_at; /* the same, and just here; 0: nowhere */
 } tlb[PCIDS];
 
-bool fake_has_pcid;
+bool pcid_on;
 char fake_mmu_log[256];
 uint64_t fake_cr3;
 void (*fake_mmu_point)(void);
@@ -26,7 +26,7 @@ static uint64_t pcid_of(uint64_t cr3)
 {
 	uint64_t pcid = cr3 & CR3_PCID_MASK;
 
-	ASSERT(fake_has_pcid || pcid == 0);
+	ASSERT(pcid_on || pcid == 0);
 	ASSERT(pcid < PCIDS);
 	return pcid;
 }
@@ -63,7 +63,7 @@ static void fill(void)
 
 void fake_mmu_reset(bool has_pcid, uint64_t cr3)
 {
-	fake_has_pcid = has_pcid;
+	pcid_on = has_pcid;
 	fake_mmu_log[0] = '\0';
 	fake_mmu_point = NULL;
 	fake_cr3 = cr3;
@@ -75,7 +75,7 @@ void write_cr3(uint64_t v)
 {
 	uint64_t pcid = pcid_of(v);
 
-	ASSERT(fake_has_pcid || !(v & CR3_NOFLUSH)); /* a general protection fault */
+	ASSERT(pcid_on || !(v & CR3_NOFLUSH)); /* a general protection fault */
 	point();
 	note_pcid(v & CR3_NOFLUSH ? 'N' : 'W', pcid);
 	if (!(v & CR3_NOFLUSH))
@@ -95,11 +95,6 @@ void fake_mmu_fence(void)
 	point();
 	note("F ");
 	point();
-}
-
-bool tlb_has_pcid(void)
-{
-	return fake_has_pcid;
 }
 
 void tlb_flush_pcid(uint64_t pcid)

@@ -15,7 +15,6 @@
 #include "arch/mitigation.h"
 #include "mm/addr.h"
 
-extern bool fake_has_pcid;
 extern char fake_mmu_log[256]; /* cut when full; a test empties it */
 extern uint64_t fake_cr3;      /* as read, so without bit 63 */
 

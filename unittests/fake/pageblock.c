@@ -2,6 +2,7 @@
 /* See unittests/fake/pageblock.h. */
 #include <stddef.h>
 #include "unittests/fake/pageblock.h"
+#include "arch/cpus.h"
 #include "arch/spinlock.h"
 #include "lib/assert.h"
 #include "lib/bitops.h"
@@ -108,6 +109,11 @@ void tlb_flush_generation(void)
 	fake_tlb_flushes++;
 	run_hook();
 	fake_tlb_ended = MAX(fake_tlb_ended, gen);
+}
+
+/* One CPU: nobody waits for it. */
+void cpu_serve(void)
+{
 }
 
 bool tlb_can_wait(void)

@@ -3,6 +3,7 @@
 #include "arch/layout.h"
 #include "lib/assert.h"
 #include "lib/errno.h"
+#include "mm/quarantine.h"
 #include "mm/vmalloc.h"
 
 #define RANGES	    (LOCAL + OWNER_MAX + 1)
@@ -43,8 +44,9 @@ void hostmap_vunmap(void *hva, size_t nr_pages)
 		ASSERT(__atomic_exchange_n(slot_of((uint64_t)hva, i), 0, __ATOMIC_ACQ_REL));
 }
 
-void hostmap_vflush(void)
+void unmap_flush(enum mem_class class, const struct mem_owner *owner, uint64_t nr)
 {
+	ASSERT((class == LOCAL) == (owner != NULL) && nr);
 }
 
 hpa_t hostmap_vlookup(const void *hva)

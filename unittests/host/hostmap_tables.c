@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* The vmalloc half of mm/hostmap.c on the host tables of unittests/fake/machine.c. */
-#include "arch/tlb.h"
 #include "mm/hostmap.h"
 #include "mm/vmalloc.h"
 
@@ -17,12 +16,6 @@ int hostmap_vmap(void *hva, const hpa_t *frames, size_t nr_pages)
 void hostmap_vunmap(void *hva, size_t nr_pages)
 {
 	ptable_unmap(hostmap_ptable(), (uint64_t)hva, nr_pages * PAGE_SIZE);
-}
-
-void hostmap_vflush(void)
-{
-	tlb_flush_all();
-	ptable_note_flush(hostmap_ptable(), hostmap_ptable()->nr_removed);
 }
 
 hpa_t hostmap_vlookup(const void *hva)

@@ -4,6 +4,7 @@
  * exposed once, clean, and hidden as what it was exposed as.
  */
 #include <stddef.h>
+#include "arch/cpus.h"
 #include "lib/assert.h"
 #include "mm/page.h"
 #include "mm/quarantine.h"
@@ -64,6 +65,10 @@ bool tlb_generation_passed(uint64_t gen)
 void tlb_flush_generation(void)
 {
 	__atomic_add_fetch(&generation, 1, __ATOMIC_SEQ_CST);
+}
+
+void cpu_serve(void)
+{
 }
 
 bool tlb_can_wait(void)

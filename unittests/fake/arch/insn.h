@@ -38,8 +38,13 @@ static inline uint64_t fetch_inc(uint64_t *p)
 {
 	return (*p)++;
 }
+/* unittests/fake/cpu.c: if set, what happens while the CPU waits. */
+extern void (*fake_pause)(void);
+
 static inline void cpu_pause(void)
 {
+	if (fake_pause)
+		fake_pause();
 }
 static inline void memory_fence(void)
 {

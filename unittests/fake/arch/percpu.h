@@ -20,7 +20,10 @@ extern char *fake_thread_pointer[];
 	((__typeof__(var) *)((char *)&(var) - (char *)__builtin_thread_pointer() + \
 			     fake_thread_pointer[cpu]))
 
-extern char __percpu_start[];
+extern char __percpu_start[]; /* of the image's template, where a test has one */
+
+#define this_cpu_xchg(var, v) __atomic_store_n(&(var), (v), __ATOMIC_SEQ_CST)
+
 extern _Thread_local uint32_t cpu_number;
 
 /* As the real one: where the template of a per-CPU variable stands. A test's own. */

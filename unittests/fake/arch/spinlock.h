@@ -18,3 +18,4 @@ uint64_t spin_lock(struct spinlock *l);
 void spin_unlock(struct spinlock *l, uint64_t flags);
 bool spin_is_held(const struct spinlock *l);
 unsigned int fake_locks_held(void);
+extern _Thread_local uint32_t locks_held; /* as the real one */

@@ -37,4 +37,5 @@ bool apic_timer_set(uint64_t tsc);
 
 /* Called for vectors 32 to 255: ends the interrupt. Counted; always true, since a stray one is harmless. */
 bool apic_interrupt(uint8_t vector);
-uint64_t apic_interrupts(void);
+/* Those that @cpu has had. */
+uint64_t apic_interrupts_of(uint32_t cpu);

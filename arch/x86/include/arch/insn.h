@@ -262,6 +262,16 @@ static inline __noreturn void cpu_halt_forever(void)
 	for (;;)
 		__asm__ volatile("cli; hlt" ::: "memory");
 }
+/*
+ * Stores @v in this CPU's copy of a per-CPU variable of 8 bytes, and orders what comes before and behind as
+ * memory_fence() does. By hand: gcc's atomics know no GS.
+ */
+#define this_cpu_xchg(var, v)                                                          \
+	do {                                                                           \
+		__typeof__(var) v_ = (v);                                              \
+		_Static_assert(sizeof(var) == 8, "xchgq");                             \
+		__asm__ volatile("xchgq %0, %%gs:%1" : "+r"(v_), "+m"(var)::"memory"); \
+	} while (0)
 /* Orders every earlier load and store before every later one, between processors too. */
 static inline void memory_fence(void)
 {

@@ -10,7 +10,11 @@
 /* Turns PCIDs on where possible, if @wanted. CR3 holds PCID 0. The second: on another CPU, as on the first. */
 void tlb_init(bool wanted);
 void tlb_init_cpu(void);
-bool tlb_has_pcid(void);
+extern bool pcid_on; /* tlb.c */
+static inline bool tlb_has_pcid(void)
+{
+	return pcid_on;
+}
 /* Drops every translation of every PCID. */
 void tlb_flush_all(void);
 /* Drops the translations of one PCID. */

@@ -28,6 +28,8 @@ enum trace_type {
 	TRACE_TOUCHED, /* behind a crossing by fault: the address, which stands in place of the TSC; its error code */
 	TRACE_CONVERSION, /* a run of pageblocks has changed class: trace_blocks() */
 	TRACE_SHOOTDOWN, /* translations have been dropped, here and on CPUs kicked for it: trace_duration() */
+	TRACE_STUN, /* on the way out siblings had to leave their guest: trace_duration() */
+	TRACE_HELD, /* this CPU had to stay out of its own, and goes on now: trace_duration() */
 	TRACE_STOP, /* the other CPUs have been stopped: trace_duration() */
 	TRACE_TYPES
 };

@@ -42,8 +42,8 @@ bool fault_fixup(struct trap_frame *frame, uint64_t cr2);
 /* REQUIRED of asi/switch.c: asi_exit() for vectors whose policy is to leave at once (trap.c). */
 void trap_leave_restricted(void);
 
-/* NMIs that this CPU has had; those that came as VM exits are handed on to the IDT. */
-uint64_t trap_nmis(void);
+/* NMIs that @cpu has had; those that came as VM exits are handed on to the IDT. */
+uint64_t trap_nmis_of(uint32_t cpu);
 
 /* REQUIRED of asi/switch.c: the outermost handler returns; go back to the target, if there is one. */
 void asi_intr_exit(void);

@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * asi/switch.c and asi/shootdown.c with real threads as CPUs, each with a TLB of its own that fills itself whenever it
+ * may. Every CPU enters and leaves domains at random, and unmaps: pages of a domain, of what all domains share, and of
+ * the unrestricted space. When the unmapping has returned, its frame is free, and nobody may reach it by whatever
+ * his TLB has kept. Interrupts are flags that a CPU looks at where it would let them in.
+ *
+ * LOOPS=n unmappings in all, SEED=n repeats what each CPU does (not how they interleave).
+ */
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include "arch/cpus.h"
+#include "arch/insn.h"
+#include "arch/percpu.h"
+#include "arch/regs.h"
+#include "arch/tlb.h"
+#include "asi/crossing.h"
+#include "asi/internal.h"
+#include "asi/mitigate.h"
+#include "lib/assert.h"
+#include "mm/hostmap.h"
+#include "unittests/seed.h"
+
+/* Accesses that other CPUs see are marked as volatile in the sources: ThreadSanitizer is told so by the compiler's flag. */
+#undef this_cpu
+#define this_cpu(var) (*(volatile __typeof__(var) *)&(var))
+#include "asi/switch.c"
+#include "asi/shootdown.c"
+
+#define CPUS	4
+#define DOMAINS CPUS
+#define PCIDS	(PCID_SLOTS + 1)
+#define ROOT(d) (((uint64_t)(d) + 1) << PAGE_SHIFT) /* of domain @d; the host's is 0x100000 */
+#define HOST	0x100000UL
+
+/* Each CPU unmaps three pages, one of each kind; its domain's is the one with its own number. */
+enum kind { LOCAL_PAGE, GLOBAL_PAGE, HOST_PAGE, KINDS };
+
+struct page_entry {
+	uint64_t frame; /* in the tables: 0 is absent */
+	uint64_t freed; /* frames up to this one are somebody else's */
+};
+static struct page_entry pages[CPUS][KINDS]; /* atomic */
+static struct asi domains[DOMAINS];
+static struct mem_owner owners[DOMAINS];
+static const struct asi_class guest_class = { .name = "vm", .runs_guest = true, .has_owner = true };
+static struct ptable host_table;
+
+char *fake_thread_pointer[CPUS_MAX];
+bool pcid_on;
+static bool kicked[CPUS];	    /* atomic */
+static uint64_t active;		    /* atomic */
+static uint64_t unmappings, wanted; /* atomic, the first */
+static uint64_t uses, late;	    /* atomic */
+
+static _Thread_local uint64_t cr3 = HOST, random_state;
+static _Thread_local uint64_t tlb[PCIDS][CPUS][KINDS]; /* frames, 0: not cached */
+uint32_t trap_depth;				       /* no handlers here */
+
+static uint64_t below(uint64_t limit)
+{
+	random_state ^= random_state << 13;
+	random_state ^= random_state >> 7;
+	random_state ^= random_state << 17;
+	return (random_state >> 8) % limit;
+}
+
+/* ---- the MMU ---- */
+
+static bool space_maps(uint64_t root, unsigned int cpu, enum kind kind)
+{
+	if (root == HOST)
+		return kind == HOST_PAGE;
+	return kind == GLOBAL_PAGE || (kind == LOCAL_PAGE && root == ROOT(cpu));
+}
+
+/* One access, architectural or not: by the TLB, else by a walk that fills it. */
+static void touch(unsigned int cpu, enum kind kind)
+{
+	uint64_t *cached = &tlb[cr3 & CR3_PCID_MASK][cpu][kind];
+	struct page_entry *page = &pages[cpu][kind];
+
+	if (!space_maps(cr3 & PTE_ADDR_MASK, cpu, kind))
+		return;
+	if (!*cached)
+		*cached = __atomic_load_n(&page->frame, __ATOMIC_ACQUIRE);
+	if (!*cached)
+		return; /* a fault, or nothing if it was speculation */
+	ASSERT(*cached > __atomic_load_n(&page->freed, __ATOMIC_ACQUIRE));
+	__atomic_fetch_add(&uses, 1, __ATOMIC_RELAXED);
+}
+
+/* What runs between any two instructions that matter. */
+static void run_some(void)
+{
+	for (unsigned int i = 0; i < 3; i++)
+		touch((unsigned int)below(CPUS), (enum kind)below(KINDS));
+}
+
+void write_cr3(uint64_t v)
+{
+	run_some();
+	if (!(v & CR3_NOFLUSH))
+		memset(tlb[v & CR3_PCID_MASK], 0, sizeof(tlb[0]));
+	cr3 = v & ~CR3_NOFLUSH;
+	run_some();
+}
+
+uint64_t read_cr3(void)
+{
+	return cr3;
+}
+
+void tlb_flush_all(void)
+{
+	memset(tlb, 0, sizeof(tlb));
+	run_some();
+}
+
+void tlb_flush_pcid(uint64_t pcid)
+{
+	memset(tlb[pcid], 0, sizeof(tlb[pcid]));
+	run_some();
+}
+
+/* Ranges are a page of one CPU: its number is the address. */
+void tlb_flush_pcid_page(uint64_t pcid, uint64_t va)
+{
+	memset(tlb[pcid][va / PAGEBLOCK_SIZE], 0, sizeof(tlb[0][0]));
+	run_some();
+}
+
+/* ---- the rest of the machine ---- */
+
+uint64_t cpus_active(void)
+{
+	return __atomic_load_n(&active, __ATOMIC_ACQUIRE);
+}
+
+void cpu_kick(uint32_t cpu)
+{
+	__atomic_store_n(&kicked[cpu], true, __ATOMIC_RELEASE);
+}
+
+/* Where interrupts are let in. */
+static void window(void)
+{
+	if (__atomic_exchange_n(&kicked[cpu_number], false, __ATOMIC_ACQ_REL))
+		cpu_serve();
+}
+
+uint64_t hostmap_cr3(void)
+{
+	return HOST;
+}
+
+struct ptable *hostmap_ptable(void)
+{
+	return &host_table;
+}
+
+void ptable_note_flush(struct ptable *pt, uint64_t nr)
+{
+	__atomic_fetch_add(&pt->nr_flushed, nr, __ATOMIC_RELAXED);
+}
+
+uint64_t ptable_unmap(struct ptable *pt, uint64_t va, uint64_t len)
+{
+	(void)pt;
+	(void)va;
+	(void)len;
+	return 0;
+}
+
+void mitigate_enter(struct asi *asi)
+{
+	asi_clean = asi;
+}
+
+void mitigate_leave(void)
+{
+	asi_clean = NULL;
+}
+
+_Thread_local struct asi *asi_clean;
+
+void crossing_note(enum asi_cause cause, const struct asi *asi, uint64_t rip, uint64_t caller,
+		   uint64_t cr2, uint64_t error)
+{
+	(void)cause;
+	(void)asi;
+	(void)rip;
+	(void)caller;
+	(void)cr2;
+	(void)error;
+}
+
+/* gcc's names for volatile accesses, which are not to be compared with others. */
+#define VOLATILE_ACCESS(n)                      \
+	void __tsan_volatile_read##n(void *p);  \
+	void __tsan_volatile_read##n(void *p)   \
+	{                                       \
+		(void)p;                        \
+	}                                       \
+	void __tsan_volatile_write##n(void *p); \
+	void __tsan_volatile_write##n(void *p)  \
+	{                                       \
+		(void)p;                        \
+	}
+VOLATILE_ACCESS(1)
+VOLATILE_ACCESS(4)
+VOLATILE_ACCESS(8)
+VOLATILE_ACCESS(16)
+
+const char *__tsan_default_options(void);
+const char *__tsan_default_options(void)
+{
+	return "halt_on_error=1";
+}
+
+/* ---- what each CPU does ---- */
+
+/* Takes its page of @kind out, has it flushed, frees the frame, and maps the next. */
+static void unmap(enum kind kind)
+{
+	struct page_entry *page = &pages[cpu_number][kind];
+	uint64_t frame = page->frame, va = cpu_number * PAGEBLOCK_SIZE;
+	bool range = below(2);
+
+	__atomic_store_n(&page->frame, 0, __ATOMIC_RELEASE);
+	if (kind == HOST_PAGE)
+		unmap_flush(SENSITIVE, NULL, 1);
+	else if (kind == GLOBAL_PAGE)
+		asi_flush_global(range ? va : 0, range ? PAGEBLOCK_SIZE : ~0UL);
+	else if (below(2))
+		asi_flush_local(&domains[cpu_number], range ? va : 0,
+				range ? PAGEBLOCK_SIZE : ~0UL);
+	else
+		asi_flush_owner(&owners[cpu_number], 0, ~0UL);
+	__atomic_store_n(&page->freed, frame, __ATOMIC_RELEASE);
+	__atomic_store_n(&page->frame, frame + 1, __ATOMIC_RELEASE);
+	__atomic_fetch_add(&unmappings, 1, __ATOMIC_RELAXED);
+}
+
+/* All three at once, by a flush of everything. */
+static void unmap_all(void)
+{
+	uint64_t frame[KINDS];
+
+	for (enum kind k = 0; k < KINDS; k++) {
+		frame[k] = pages[cpu_number][k].frame;
+		__atomic_store_n(&pages[cpu_number][k].frame, 0, __ATOMIC_RELEASE);
+	}
+	tlb_flush_generation();
+	for (enum kind k = 0; k < KINDS; k++) {
+		__atomic_store_n(&pages[cpu_number][k].freed, frame[k], __ATOMIC_RELEASE);
+		__atomic_store_n(&pages[cpu_number][k].frame, frame[k] + 1, __ATOMIC_RELEASE);
+	}
+	__atomic_fetch_add(&unmappings, 1, __ATOMIC_RELAXED);
+}
+
+/* One exit and the next entry. */
+static void run_guest(struct asi *d)
+{
+	asi_enter(d);
+	run_some();
+	asi_check_entry(d, asi_host_cr3());
+	run_some();
+	asi_relax();
+	run_some();
+	window();
+}
+
+static void step(void)
+{
+	struct asi *d = &domains[below(DOMAINS)];
+
+	switch (below(8)) {
+	case 0:
+		asi_exit();
+		run_some();
+		window();
+		break;
+	case 1:
+	case 2:
+		unmap((enum kind)below(KINDS));
+		break;
+	case 3:
+		if (!below(4))
+			unmap_all();
+		break;
+	default:
+		for (uint64_t n = 1 + below(4); n; n--)
+			run_guest(d);
+	}
+	run_some();
+}
+
+static void *run_cpu(void *arg)
+{
+	cpu_number = (uint32_t)(uint64_t)arg;
+	random_state = (seed_state + 1) * (0x9e3779b97f4a7c15UL + cpu_number);
+	fake_thread_pointer[cpu_number] = __builtin_thread_pointer();
+	asi_init_cpu();
+	__atomic_fetch_or(&active, BIT(cpu_number), __ATOMIC_SEQ_CST);
+	while (cpus_active() != BITS(CPUS - 1, 0))
+		sched_yield();
+	while (__atomic_load_n(&unmappings, __ATOMIC_RELAXED) < wanted)
+		step();
+	asi_exit();
+	__atomic_fetch_and(&active, ~BIT(cpu_number), __ATOMIC_SEQ_CST);
+	/* Others may still look at this CPU's words. */
+	while (cpus_active())
+		cpu_pause();
+	__atomic_fetch_add(&late, asi_stats.tlb_late, __ATOMIC_RELAXED);
+	return NULL;
+}
+
+static void run(bool pcid)
+{
+	pthread_t thread[CPUS];
+
+	pcid_on = pcid;
+	unmappings = uses = late = 0;
+	for (uint64_t i = 0; i < CPUS; i++)
+		ASSERT(!pthread_create(&thread[i], NULL, run_cpu, (void *)i));
+	for (unsigned int i = 0; i < CPUS; i++)
+		pthread_join(thread[i], NULL);
+	printf("%s PCIDs: %lu unmappings on %u CPUs, %lu uses, %lu late flushes\n",
+	       pcid ? "with" : "without", unmappings, CPUS, uses, late);
+	ASSERT(unmappings >= wanted && uses > wanted);
+}
+
+int main(void)
+{
+	const char *loops = getenv("LOOPS");
+
+	seed_start((uint64_t)time(NULL));
+	wanted = loops ? strtoul(loops, NULL, 10) : 20000;
+	switch_init(true);
+	for (unsigned int i = 0; i < DOMAINS; i++) {
+		owners[i].id = (uint16_t)(i + 1);
+		domains[i] = (struct asi){ .class = &guest_class,
+					   .id = i + 1,
+					   .owner = &owners[i],
+					   .pt.root = { ROOT(i) } };
+		domain_publish(&domains[i]);
+		for (enum kind k = 0; k < KINDS; k++)
+			pages[i][k].frame = 1;
+	}
+	run(true);
+	run(false);
+	return 0;
+}
