@@ -66,9 +66,9 @@ test: deps ## unit tests, checks, the model, guests in Bochs, UEFI in QEMU
 	$Q$(MAKE) --no-print-directory B=build/debug DEBUG=1 build/debug/vestibule.elf
 	$Qscripts/test
 
-bench: deps ## exit costs with ASI off and on, in every mode of mitigate=, with targets
+bench: deps ## exit costs in every mode, side by side, with targets (BASE=DIR: compared with an earlier run)
 	$Q$(MAKE) --no-print-directory all
-	$Qscripts/bench $(DEMO)
+	$Qscripts/bench $(DEMO) $(if $(BASE),--base $(BASE))
 
 check: $(IMAGE) ## layers, headers, sizes, format, image
 	$Qscripts/test --only '^check'
