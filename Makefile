@@ -2,6 +2,7 @@
 # Vestibule. "make help" lists the targets; the lists of sources are the table of contents.
 
 B  := build
+MACHINE ?= qemu-uefi
 CC := gcc
 LD := ld
 HOSTCC := gcc
@@ -74,18 +75,19 @@ check: $(IMAGE) ## layers, headers, sizes, format, image
 	$Qscripts/test --only '^check'
 
 attack: all ## two guests that cause ten million exits at random, with audits (N=exits SEED=n)
-	$Qscripts/run --timeout 7200 --cmdline "audit=5000" \
-		--guest build/guests/attacker.elf,name=strict,mem=16,asi=strict:"n=$$(($N / 2)) seed=$(SEED) audit=500000" \
-		--guest build/guests/attacker.elf,name=windows,mem=16,domain=vcpu,guest-map=none:"n=$$(($N / 2)) seed=$$(($(SEED) + 1)) audit=500000"
+	$Qscripts/attack --exits $(N) --seed $(SEED)
 N := 10000000
 SEED := 1
 
 model: deps ## searches the Spin model of the ASI state machine, then plants its faults
 	$Qscripts/model
 
-gdb: all ## boots under QEMU (UEFI, no VMX) and waits for gdb on port 1234
-	$Qscripts/run --machine qemu-uefi --gdb --timeout 86400
-
+gdb: deps all ## boots under QEMU (UEFI, no VMX) and starts gdb there (MACHINE=bochs: Bochs and its own debugger)
+ifeq ($(MACHINE),bochs)
+	$Qscripts/run --machine bochs --gdb $(DEMO)
+else
+	$Qscripts/gdb/run --machine $(MACHINE)
+endif
 # The image: linked twice, so that the symbol table of the first link stands behind everything else
 # in the second and moves nothing.
 $(IMAGE): $(OBJS) $B/linker.ld scripts/mksyms
