@@ -2,6 +2,7 @@
 # Vestibule. "make help" lists the targets; the lists of sources are the table of contents.
 
 B  := build
+MACHINE ?= qemu-uefi
 CC := gcc
 LD := ld
 HOSTCC := gcc
@@ -11,8 +12,8 @@ DEBUG ?= 0
 
 # Layers, left to right: each may include itself and what stands above it.
 SRCS := \
-	lib/string.c lib/fmt.c lib/parse.c lib/json.c lib/log.c lib/symbol.c lib/panic.c \
-	arch/x86/cpu.c arch/x86/cpusame.c arch/x86/topology.c arch/x86/cpus.c arch/x86/world.c arch/x86/random.c arch/x86/stack.c arch/x86/percpu.c arch/x86/gdt.c arch/x86/idt.c arch/x86/mcheck.c arch/x86/trap.c arch/x86/tlb.c \
+	lib/string.c lib/fmt.c lib/parse.c lib/json.c lib/jsonlist.c lib/log.c lib/symbol.c lib/panic.c \
+	arch/x86/cpu.c arch/x86/cpusame.c arch/x86/topology.c arch/x86/cpus.c arch/x86/world.c arch/x86/trace.c arch/x86/random.c arch/x86/stack.c arch/x86/percpu.c arch/x86/gdt.c arch/x86/idt.c arch/x86/mcheck.c arch/x86/trap.c arch/x86/tlb.c \
 	arch/x86/apic.c arch/x86/tsc.c arch/x86/tscsync.c arch/x86/fpu.c arch/x86/mitigation.c arch/x86/vmxctls.c arch/x86/vmx.c \
 	mm/memmap.c mm/ptable.c mm/hostmap.c mm/metadata.c \
 	mm/buddy.c mm/pageblock.c mm/pagecache.c mm/quarantine.c mm/pagealloc.c \
@@ -21,10 +22,10 @@ SRCS := \
 	asi/audit.c asi/audit_rules.c asi/surface.c asi/secrets.c asi/secrets_search.c \
 	drivers/uart16550.c drivers/console.c drivers/exitdev.c drivers/acpi.c \
 	vmm/vmoptions.c vmm/multiboot.c vmm/image_place.c vmm/mbi.c vmm/loader.c vmm/guestwalk.c vmm/guestmem.c vmm/guestram.c vmm/ept.c \
-	vmm/vmcs.c vmm/owner.c vmm/vm.c vmm/vcpu.c vmm/vcpu_regs.c vmm/startup.c vmm/ready.c vmm/run.c vmm/strict.c vmm/audit.c vmm/audit_ept.c vmm/secrets.c vmm/idle.c vmm/runqueue.c vmm/schedule.c vmm/turnlog.c \
+	vmm/vmcs.c vmm/owner.c vmm/vm.c vmm/vcpu.c vmm/vcpu_regs.c vmm/startup.c vmm/ready.c vmm/run.c vmm/strict.c vmm/audit.c vmm/audit_ept.c vmm/secrets.c vmm/idle.c vmm/runqueue.c vmm/schedule.c vmm/trace.c \
 	vmm/inject.c vmm/post.c vmm/timer.c vmm/decode.c vmm/lapic.c vmm/lapic_ipi.c vmm/lapic_timer.c \
 	vmm/com1.c vmm/linear.c vmm/exit_cpuid.c vmm/exit_msr.c vmm/exit_io.c vmm/exit_cr.c vmm/exit_insn.c \
-	vmm/exit_hypercall.c vmm/exit_event.c vmm/exit_ept.c vmm/stats.c vmm/report.c vmm/report_mem.c vmm/report_crossing.c \
+	vmm/exit_hypercall.c vmm/exit_event.c vmm/exit_ept.c vmm/stats.c vmm/report.c vmm/report_mem.c vmm/report_crossing.c vmm/report_trace.c vmm/report_details.c \
 	boot/bootinfo.c boot/options.c boot/teststack.c boot/crash.c boot/selftest_stack.c boot/selftest_audit.c boot/selftest_secrets.c boot/selftest_cpus.c boot/selftest.c \
 	boot/torture.c boot/torture_scenarios.c boot/measure.c boot/ap.c boot/smp.c boot/guests.c boot/main.c
 ASMS := boot/start.S boot/ap.S arch/x86/stack.S arch/x86/entry.S arch/x86/vmx_run.S arch/x86/flush.S asi/secrets_stack.S boot/torture.S
@@ -66,9 +67,9 @@ test: deps ## unit tests, checks, the model, guests in Bochs, UEFI in QEMU
 	$Q$(MAKE) --no-print-directory B=build/debug DEBUG=1 build/debug/vestibule.elf
 	$Qscripts/test
 
-bench: deps ## exit costs with ASI off and on, in every mode of mitigate=, with targets
+bench: deps ## exit costs in every mode, side by side, with targets (BASE=DIR: compared with an earlier run)
 	$Q$(MAKE) --no-print-directory all
-	$Qscripts/bench $(DEMO)
+	$Qscripts/bench $(DEMO) $(if $(BASE),--base $(BASE))
 
 bench-kvm: deps ## KVM beside ours: the same guest on Debian's kernel, same machine (ARGS="--count N")
 	$Q$(MAKE) --no-print-directory all $B/peer/init
@@ -84,18 +85,19 @@ check: $(IMAGE) ## layers, headers, sizes, format, image
 	$Qscripts/test --only '^check'
 
 attack: all ## two guests that cause ten million exits at random, with audits (N=exits SEED=n)
-	$Qscripts/run --timeout 7200 --cmdline "audit=5000" \
-		--guest build/guests/attacker.elf,name=strict,mem=16,asi=strict:"n=$$(($N / 2)) seed=$(SEED) audit=500000" \
-		--guest build/guests/attacker.elf,name=windows,mem=16,domain=vcpu,guest-map=none:"n=$$(($N / 2)) seed=$$(($(SEED) + 1)) audit=500000"
+	$Qscripts/attack --exits $(N) --seed $(SEED)
 N := 10000000
 SEED := 1
 
 model: deps ## searches the Spin model of the ASI state machine, then plants its faults
 	$Qscripts/model
 
-gdb: all ## boots under QEMU (UEFI, no VMX) and waits for gdb on port 1234
-	$Qscripts/run --machine qemu-uefi --gdb --timeout 86400
-
+gdb: deps all ## boots under QEMU (UEFI, no VMX) and starts gdb there (MACHINE=bochs: Bochs and its own debugger)
+ifeq ($(MACHINE),bochs)
+	$Qscripts/run --machine bochs --gdb $(DEMO)
+else
+	$Qscripts/gdb/run --machine $(MACHINE)
+endif
 # The image: linked twice, so that the symbol table of the first link stands behind everything else
 # in the second and moves nothing.
 $(IMAGE): $(OBJS) $B/linker.ld scripts/mksyms

@@ -243,6 +243,8 @@ void asi_drop_page(const struct asi *asi, uint64_t va);
  * which no space maps. (Those of its local vmalloc range belong to the unrestricted space: map_create().)
  */
 struct asi_surface {
+	uint64_t text, rodata; /* of the image; the rest is nonsensitive data */
+	uint64_t own;	       /* of local: this domain's own owner's, not its parent's */
 	uint64_t image, global, local, vmalloc, metadata, percpu, device, total_ram, hidden;
 	uint64_t tables;
 };

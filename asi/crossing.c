@@ -1,17 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* Which instructions cross, how often, and the last crossings one by one. See asi/crossing.h. */
+/* Which instructions cross, and how often. See asi/crossing.h. */
 #include "asi/crossing.h"
-#include "arch/insn.h"
+#include "arch/trace.h"
 #include "lib/bitops.h"
 
-#define ROWS  64
-#define TRACE 128 /* a power of two */
+#define ROWS 64
 
 static struct asi_crossing rows[ROWS];
 static uint32_t nr_reserved; /* rows given out, and more when the table is full */
 static uint64_t lost;
-static struct asi_trace trace[TRACE];
-static uint64_t nr_traced;
 
 unsigned int crossing_rows(void)
 {
@@ -60,9 +57,8 @@ void crossing_note(enum asi_cause cause, const struct asi *asi, uint64_t rip, ui
 		   uint64_t address, uint64_t error)
 {
 	struct asi_crossing *row = row_of(cause, rip, caller, address);
-	uint64_t at = __atomic_fetch_add(&nr_traced, 1, __ATOMIC_RELAXED);
 
-	trace[at % TRACE] = (struct asi_trace){ rdtsc(), rip, address, error, asi->id, cause };
+	trace_crossing(cause == ASI_BY_CALL, rip, address, (uint32_t)error);
 	if (row)
 		row->count++;
 	else
@@ -94,14 +90,4 @@ bool asi_crossing_get(unsigned int i, struct asi_crossing *out)
 uint64_t asi_crossings_lost(void)
 {
 	return lost;
-}
-
-bool asi_trace_get(unsigned int i, struct asi_trace *out)
-{
-	uint64_t first = nr_traced - MIN(nr_traced, (uint64_t)TRACE);
-
-	if (i >= nr_traced - first)
-		return false;
-	*out = trace[(first + i) % TRACE];
-	return true;
 }

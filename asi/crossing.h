@@ -23,14 +23,7 @@ struct asi_crossing {
 	char what[CROSSING_WHAT_MAX]; /* that owned it then; "" by call */
 };
 
-/* One of the last crossings, for a closer look. */
-struct asi_trace {
-	uint64_t tsc, rip, address, error; /* @error: the #PF error code; 0 by call */
-	uint32_t domain;
-	enum asi_cause cause;
-};
-
-/* Counts a crossing from @asi; unrestricted by now. Any context, interrupts off. */
+/* Counts a crossing from @asi, and traces it; @error: the #PF error code. Unrestricted by now. Any context, interrupts off. */
 void crossing_note(enum asi_cause cause, const struct asi *asi, uint64_t rip, uint64_t caller,
 		   uint64_t address, uint64_t error);
 
@@ -45,8 +38,6 @@ void crossing_forget(unsigned int nr);
 bool asi_crossing_get(unsigned int i, struct asi_crossing *out);
 /* Crossings that found the table full, and are in no row. */
 uint64_t asi_crossings_lost(void);
-/* The @i-th of the last crossings, the oldest first; false behind the last. */
-bool asi_trace_get(unsigned int i, struct asi_trace *out);
 
 /*
  * What the memory at @va is, in words: the symbol, slab cache, vmalloc area, per-CPU variable, or class

@@ -12,6 +12,7 @@
 #include "arch/insn.h"
 #include "arch/layout.h"
 #include "arch/percpu.h"
+#include "arch/trace.h"
 #include "asi/internal.h"
 #include "lib/bitops.h"
 #include "lib/errno.h"
@@ -116,10 +117,14 @@ static void count(unsigned int wanted)
 
 static void flush(unsigned int wanted)
 {
+	unsigned int flushes = wanted & mitigate_policy.flushes;
+
 	if (!wanted)
 		return;
 	count(wanted); /* before: what follows a flush would be in the caches again */
-	mitigation_flush(wanted & mitigate_policy.flushes);
+	if (flushes)
+		trace_local(this_cpu(asi_curr), TRACE_FLUSH, flushes);
+	mitigation_flush(flushes);
 }
 
 static void taint(uint32_t set)

@@ -15,6 +15,7 @@
 #include "arch/cpus.h"
 #include "arch/insn.h"
 #include "arch/percpu.h"
+#include "arch/trace.h"
 #include "asi/internal.h"
 #include "lib/assert.h"
 #include "mm/hostmap.h"
@@ -102,7 +103,7 @@ static bool is_leaving(uint32_t cpu, const struct flush *f)
 /* The generation has been given out, and a full fence lies behind that. */
 static void wait_for_others(const struct flush *f)
 {
-	uint64_t waiting = cpus_active() & ~BIT(this_cpu(cpu_number));
+	uint64_t waiting = cpus_active() & ~BIT(this_cpu(cpu_number)), begin = rdtsc(), kicked = 0;
 
 	ASSERT(!this_cpu(locks_held));
 	for_each_cpu (cpu, waiting) {
@@ -111,6 +112,7 @@ static void wait_for_others(const struct flush *f)
 			this_cpu(asi_stats).kicks_avoided++;
 		} else if (!is_leaving(cpu, f)) {
 			cpu_kick(cpu);
+			kicked |= BIT(cpu);
 			this_cpu(asi_stats).kicks++;
 		}
 	}
@@ -122,6 +124,8 @@ static void wait_for_others(const struct flush *f)
 			if (is_past(cpu, f))
 				waiting &= ~BIT(cpu);
 	}
+	if (!this_cpu(asi_curr))
+		trace_note(TRACE_SHOOTDOWN, trace_duration(begin, bits_count(kicked)));
 }
 
 /*

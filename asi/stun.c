@@ -3,6 +3,7 @@
 #include "asi/stun.h"
 #include "arch/cpus.h"
 #include "arch/insn.h"
+#include "arch/trace.h"
 #include "arch/world.h"
 #include "asi/internal.h"
 #include "asi/mitigate.h"
@@ -42,10 +43,12 @@ static void kick_threads(uint64_t threads)
 			cpu_kick(cpu);
 }
 
-static void note_wait(uint64_t ticks)
+static void note_wait(uint64_t start, uint32_t siblings)
 {
 	struct stun_stats *s = this_cpu_ptr(stun_stats);
+	uint64_t ticks = rdtsc() - start;
 
+	trace_local(this_cpu(asi_curr), TRACE_STUN, trace_duration(start, siblings));
 	s->waits++;
 	s->ticks += ticks;
 	s->longest = MAX(s->longest, ticks);
@@ -58,6 +61,7 @@ static void note_held(void)
 	struct stun_stats *s = this_cpu_ptr(stun_stats);
 	uint64_t since = this_cpu(stun_held_since), ticks = rdtsc() - since;
 
+	trace_local(this_cpu(asi_curr), TRACE_HELD, trace_duration(since, 0));
 	this_cpu(stun_held_since) = 0;
 	s->held_ticks += ticks;
 	s->held_longest = MAX(s->held_longest, ticks);
@@ -72,6 +76,7 @@ void stun_leave_core(void)
 	struct stun_core *core = this_cpu(stun_core);
 	uint64_t me = this_cpu(stun_me), start;
 	uint64_t waiting = in_guest(__atomic_fetch_or(&core->word, me, __ATOMIC_SEQ_CST)) & ~me;
+	uint32_t siblings = bits_count(waiting);
 
 	if (unlikely(this_cpu(stun_held_since)))
 		note_held();
@@ -84,7 +89,7 @@ void stun_leave_core(void)
 		cpu_pause();
 		waiting &= in_guest(read_word(core));
 	} while (waiting);
-	note_wait(rdtsc() - start);
+	note_wait(start, siblings);
 }
 
 /*

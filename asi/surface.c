@@ -3,10 +3,22 @@
 #include "asi/audit_rules.h"
 #include "mm/hostmap.h"
 #include "mm/memmap.h"
+#include "mm/page.h"
+
+struct state {
+	const struct asi *asi;
+	struct asi_surface *sum;
+};
+
+static bool is_own(const struct asi *asi, const struct pt_leaf *leaf)
+{
+	return pfn_to_pageblock(hpa_to_pfn(leaf->hpa))->owner == asi->owner;
+}
 
 static bool add_leaf(const struct pt_leaf *leaf, void *arg)
 {
-	struct asi_surface *s = arg;
+	const struct state *state = arg;
+	struct asi_surface *s = state->sum;
 
 	if (!leaf->present)
 		return true;
@@ -16,6 +28,7 @@ static bool add_leaf(const struct pt_leaf *leaf, void *arg)
 		break;
 	case REGION_LOCAL:
 		s->local += leaf->size;
+		s->own += is_own(state->asi, leaf) ? leaf->size : 0;
 		break;
 	case REGION_VMALLOC_GLOBAL:
 	case REGION_VMALLOC_LOCAL:
@@ -33,6 +46,8 @@ static bool add_leaf(const struct pt_leaf *leaf, void *arg)
 		break;
 	case REGION_IMAGE:
 		s->image += leaf->size;
+		s->text += leaf->rights & PTE_NX ? 0 : leaf->size;
+		s->rodata += (leaf->rights & (PTE_NX | PTE_W)) == PTE_NX ? leaf->size : 0;
 		break;
 	default: /* the self page: the domain's number */
 		break;
@@ -42,9 +57,11 @@ static bool add_leaf(const struct pt_leaf *leaf, void *arg)
 
 void asi_surface(const struct asi *asi, struct asi_surface *out)
 {
+	struct state state = { asi, out };
+
 	*out = (struct asi_surface){ .total_ram = memmap_ram_bytes() };
 	if (asi)
-		ptable_for_each(&asi->pt, 0, 0, add_leaf, out);
+		ptable_for_each(&asi->pt, 0, 0, add_leaf, &state);
 	out->hidden = out->total_ram - out->image - out->global - out->local - out->metadata -
 		      out->percpu;
 	out->tables = asi ? asi->pt.nr_tables : 0;

@@ -16,7 +16,7 @@
 #include "vmm/report.h"
 #include "vmm/schedule.h"
 #include "vmm/secrets.h"
-#include "vmm/turnlog.h"
+#include "vmm/trace.h"
 #include "vmm/vm.h"
 
 #define INITRD_KEY "initrd-of"
@@ -120,6 +120,7 @@ static int64_t destroy(struct guest *g)
 		return HC_EINVAL;
 	if (!sched_has_ended(g->vm))
 		return HC_EBUSY;
+	report_trace_vm(g->vm);
 	unmake(g);
 	return 0;
 }
@@ -181,6 +182,15 @@ static void report_surfaces(void)
 		if (guests[i].vm)
 			vms[nr++] = guests[i].vm;
 	report_hidden(vms, nr);
+}
+
+static void report_traces(uint64_t cpus)
+{
+	for_each_cpu (cpu, cpus)
+		report_trace_cpu(cpu);
+	for (unsigned int i = 0; i < nr_guests; i++)
+		if (guests[i].vm)
+			report_trace_vm(guests[i].vm);
 }
 
 static void report_memory(void)
@@ -254,8 +264,6 @@ static void run_all(const struct options *o, uint64_t cpus)
 	stun_init(o->stun, cpus);
 	err = sched_init(cpus, o->audit_ms, o->idle_poll);
 
-	if (!err && o->trace)
-		err = turnlog_init(cpus);
 	for (unsigned int i = 0; !err && i < nr_guests; i++)
 		if (guests[i].vm)
 			err = sched_start(guests[i].vm);
@@ -266,16 +274,13 @@ static void run_all(const struct options *o, uint64_t cpus)
 	irq_restore(flags);
 }
 
-static void report_run(const struct options *o, uint64_t cpus)
+static void report_run(uint64_t cpus)
 {
 	report_asi();
 	for_each_cpu (cpu, cpus)
 		report_sched(cpu);
 	report_crossings();
-	if (o->trace) {
-		report_trace();
-		turnlog_report();
-	}
+	report_traces(cpus);
 	report_memory();
 }
 
@@ -289,12 +294,13 @@ uint8_t guests_run(bool selftest_passed, const struct options *o)
 	bool pass;
 
 	report_surfaces();
+	report_details(o->detail);
 	if (refusal)
 		log_error("no guest is run: %s", refusal);
 	else if (nr_made)
 		run_all(o, cpus);
 	violations += sched_report_audits();
-	report_run(o, cpus);
+	report_run(cpus);
 	violations += inspect(o, secrets, "end"); /* the domains still stand */
 	if (secrets)
 		secrets_end();

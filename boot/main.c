@@ -40,6 +40,7 @@
 #include "mm/kmalloc.h"
 #include "mm/memmap.h"
 #include "mm/slab.h"
+#include "vmm/trace.h"
 #include "vmm/vm.h"
 
 #define MULTIBOOT2_MAGIC  0x36d76289
@@ -166,8 +167,8 @@ static void __init report_boot(const char *vmx_missing)
 		 "\"vmx_missing\":\"%s\",\"debug\":%s,\"mitigate\":\"%s\",\"l1d\":\"%s\","
 		 "\"verw\":\"%s\",\"ibpb\":\"%s\",\"rsb\":\"%s\",\"spec_ctrl\":%lu,"
 		 "\"cpuid_7_edx\":\"0x%x\",\"arch_capabilities\":\"0x%lx\"}",
-		 VESTIBULE_VERSION, loader, memmap_ram_bytes(), cpus_nr(), tsc_khz(),
-		 tsc_source(), options.asi ? "true" : "false", tlb_has_pcid() ? "true" : "false",
+		 VESTIBULE_VERSION, loader, memmap_ram_bytes(), cpus_nr(), tsc_khz(), tsc_source(),
+		 options.asi ? "true" : "false", tlb_has_pcid() ? "true" : "false",
 		 vmx_missing ? "false" : "true", missing, DEBUG ? "true" : "false", m.mode, m.l1d,
 		 m.verw, m.ibpb, m.rsb, m.spec_ctrl, m.cpu.cpuid_7_edx, m.cpu.arch_capabilities);
 }
@@ -223,6 +224,8 @@ void hv_main(uint32_t magic, uint32_t bootinfo_at)
 		missing = NULL;
 	smp_start(&acpi, trampoline, !missing); /* parks them: guests run here */
 	report_boot(missing);
+	if (options.trace && trace_begin(cpus_nr()))
+		log_error("trace=on: no memory for it");
 	guests_create(&info, missing, /* on this stack: guest images pass through it */
 		      options.strict ? VM_ASI_STRICT : VM_ASI_ON);
 	hv_serve_on_stack(options.selftest || missing || DEBUG, stack_base_init());

@@ -6,6 +6,7 @@
  */
 #include "boot/measure.h"
 #include "arch/insn.h"
+#include "arch/trace.h"
 #include "asi/asi.h"
 #include "boot/teststack.h"
 #include "lib/bitops.h"
@@ -98,8 +99,25 @@ static void measure_crossing(struct asi *asi, uint32_t *samples, uint32_t readin
 	report("fault-crossing", samples, readings);
 }
 
+/* One event of the trace, reading of the TSC included, in a ring of the domain's as a vCPU's is. */
+static void measure_trace(struct asi *asi, struct trace_ring *ring, uint32_t *samples,
+			  uint32_t readings)
+{
+	asi_enter(asi);
+	for (unsigned int i = 0; i < SAMPLES; i++) {
+		uint64_t t = rdtsc();
+
+		trace_put(ring, TRACE_EXIT, i, rdtsc());
+		samples[i] = (uint32_t)(rdtsc() - t);
+	}
+	asi_relax();
+	asi_exit();
+	report("trace-event", samples, readings);
+}
+
 void measure_all(struct asi *asi)
 {
+	struct trace_ring *ring = vmalloc(sizeof(*ring), LOCAL, asi->owner);
 	uint32_t samples[SAMPLES];
 	uint64_t flags = irq_save();
 	uint32_t readings = measure_readings(samples);
@@ -107,7 +125,10 @@ void measure_all(struct asi *asi)
 	measure_enter_exit(asi, samples, readings);
 	measure_enter_current(asi, samples, readings);
 	measure_crossing(asi, samples, readings);
+	if (ring)
+		measure_trace(asi, ring, samples, readings);
 	irq_restore(flags);
+	vfree(ring);
 }
 
 bool measure_run(void)

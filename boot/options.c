@@ -92,6 +92,7 @@ static const struct {
 	{ "torture", offsetof(struct options, torture) },
 	{ "secrets", offsetof(struct options, secrets) },
 	{ "trace", offsetof(struct options, trace) },
+	{ "detail", offsetof(struct options, detail) },
 	{ "bench", offsetof(struct options, bench) },
 	{ "stun", offsetof(struct options, stun) },
 	{ "smt", offsetof(struct options, smt) },

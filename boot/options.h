@@ -20,7 +20,8 @@ struct options {
 	bool audit;	   /* audit=off|on|MS, default on; MS implies on */
 	uint64_t audit_ms; /* period of audits while guests run; 0: only before and after */
 	bool secrets;	   /* secrets=on|off, default off */
-	bool trace;	   /* trace=on|off, default off: print the last crossings one by one */
+	bool trace;	   /* trace=on|off, default off: the trace (arch/trace.h) */
+	bool detail;	   /* detail=on|off, default off: report_details() */
 	bool idle_poll;	   /* idle=halt|poll, default halt */
 	bool bench;	   /* bench=on|off, default off: boot/measure.h */
 	enum mitigate_mode mitigate; /* mitigate=none|entry|exit|asi|auto, default auto */

@@ -87,6 +87,7 @@ static __noreturn void report(unsigned long rip, unsigned long back, unsigned lo
 	json_escape(escaped, sizeof(escaped), reason);
 	location(where, rip, back);
 	log_info("@panic {\"reason\":\"%s\",\"rip\":\"%s\"}", escaped, where);
+	panic_context(); /* last: should it panic, all else has been said */
 	panic_stop();
 }
 

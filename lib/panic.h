@@ -17,5 +17,8 @@ __noreturn void panic_at(unsigned long rip, unsigned long rbp, const char *fmt, 
 /* REQUIRED of drivers/exitdev.c: stops the machine, telling an emulator that we panicked. */
 __noreturn void panic_stop(void);
 
+/* REQUIRED of vmm/report_trace.c: prints what is known of the last events, as text. Reads nothing unasked. */
+void panic_context(void);
+
 /* REQUIRED of mm/hostmap.c: whether 8 bytes at @hva can be read without a fault. */
 _Bool panic_can_read(unsigned long hva);

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include "arch/cpus.h"
 #include "arch/insn.h"
+#include "arch/trace.h"
 #include "lib/assert.h"
 #include "lib/bitops.h"
 #include "mm/baduse.h"
@@ -63,6 +64,12 @@ static void account_move(const struct pageblock *from, enum mem_class class,
 	__atomic_fetch_sub(&old->nr_moving, nr_pages, __ATOMIC_RELEASE);
 }
 
+/* In a trace: @whose blocks these were, or are now. */
+static uint32_t trace_conversion(const struct mem_owner *whose, bool to_sensitive, uint64_t nr)
+{
+	return trace_blocks(whose ? whose->id : 0, to_sensitive, nr);
+}
+
 /*
  * The order matters: nobody can reach the blocks while they are scrubbed, and nobody new before they
  * are clean.
@@ -73,6 +80,9 @@ void pageblock_convert(struct page *run, enum mem_class class, struct mem_owner 
 	struct pageblock *block = pfn_to_pageblock(page_to_pfn(run));
 	const struct pageblock old = *block;
 	uint64_t nr_pages = 1UL << run->order, nr_blocks = nr_pages >> PAGEBLOCK_ORDER, flags;
+	/* Now: the old owner may be gone in the end. */
+	uint32_t event = trace_conversion(class == SENSITIVE ? old.owner : owner,
+					  class == SENSITIVE, nr_blocks);
 
 	pageblock_leave_restricted();
 	if (old.class != SENSITIVE)
@@ -88,6 +98,7 @@ void pageblock_convert(struct page *run, enum mem_class class, struct mem_owner 
 	flags = spin_lock(&buddy.lock);
 	account_move(&old, class, owner, nr_pages);
 	spin_unlock(&buddy.lock, flags);
+	trace_note(TRACE_CONVERSION, event);
 }
 
 /* Takes a run of whole free blocks, as long as it may be if @keep blocks are to stay. */

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "unittests/memory.h"
+#include "arch/trace.h"
 #include "asi/crossing.h"
 #include "mm/memmap.h"
 #include "mm/page.h"
@@ -125,23 +126,28 @@ static void test_full(void **state)
 	assert_int_equal(row.count, 2);
 }
 
-/* The last crossings, in their order. */
+/* Each goes to the trace, one by fault with the address and the error code behind it. */
 static void test_trace(void **state)
 {
-	struct asi_trace t;
+	static struct trace_ring ring;
+	struct trace_event e;
 
 	(void)state;
-	for (unsigned int i = 0; i < 3 * TRACE; i++)
-		note(ASI_BY_FAULT, 9000 + i, 0, STATIC + i);
-	for (unsigned int i = 0; i < TRACE; i++) {
-		assert_true(asi_trace_get(i, &t));
-		assert_int_equal(t.rip, 9000 + 2 * TRACE + i);
-		assert_int_equal(t.address, STATIC + 2 * TRACE + i);
-		assert_int_equal(t.tsc, fake_tsc - TRACE + i + 1);
-		assert_int_equal(t.error, 2);
-		assert_int_equal(t.domain, 7);
-	}
-	assert_false(asi_trace_get(TRACE, &t));
+	trace_use(0, &ring);
+	note(ASI_BY_FAULT, IMAGE_BASE + 9000, 0, STATIC + 1);
+	note(ASI_BY_CALL, IMAGE_BASE + 9001, 0, 0);
+	trace_use(0, NULL);
+	note(ASI_BY_CALL, IMAGE_BASE + 9002, 0, 0);
+	assert_int_equal(ring.nr, 3);
+	assert_true(trace_get(&ring, 0, &e));
+	assert_int_equal(trace_type(&e), TRACE_CROSSING);
+	assert_int_equal(trace_arg(&e), 9000);
+	assert_true(trace_get(&ring, 1, &e));
+	assert_int_equal(trace_type(&e), TRACE_TOUCHED);
+	assert_int_equal(e.tsc, STATIC + 1);
+	assert_int_equal(trace_arg(&e), 2);
+	assert_true(trace_get(&ring, 2, &e));
+	assert_int_equal(trace_arg(&e), TRACE_BY_CALL | 9001);
 }
 
 static void says(uint64_t va, const char *want)

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 #include "lib/fmt.h"
 #include "lib/json.h"
+#include "lib/jsonlist.h"
 #include "lib/log.h"
 #include <string.h>
 
@@ -150,6 +151,42 @@ static void test_json_escape(void **state)
 	}
 }
 
+/* A list longer than a line is cut between items; all of them are there, in order, each record valid. */
+static void test_json_list(void **state)
+{
+	struct json_list l;
+	unsigned int first = 0;
+
+	(void)state;
+	json_list_begin(&l, "items", "@x {\"vm\":\"%s\",", "a");
+	printed_len = 0;
+	json_list_end(&l);
+	assert_int_equal(printed_len, 0); /* nothing to print */
+	for (unsigned int i = 0; i < 300; i++) {
+		printed_len = 0;
+		json_list_add(&l, "[%u,\"%.*s\"]", i, (int)(i % 190),
+			      "12345678901234567890123456789012345678901234567890123456789012345678"
+			      "9012345678901234567890"
+			      "12345678901234567890123456789012345678901234567890123456789012345678"
+			      "901234567890123456789012345678901234567890");
+		if (!printed_len)
+			continue;
+		assert_true(printed_len <= 511 &&
+			    strchr(printed, '\n') == printed + printed_len - 1);
+		assert_int_equal(strncmp(printed, "@x {\"vm\":\"a\",\"first\":", 21), 0);
+		assert_int_equal(strtoul(printed + 21, NULL, 10), first);
+		assert_int_equal(strcmp(printed + printed_len - 4, "]]}\n"), 0);
+		first = i;
+	}
+	assert_true(first > 200);
+	printed_len = 0;
+	json_list_end(&l);
+	assert_int_equal(strtoul(printed + 21, NULL, 10), first);
+	printed_len = 0;
+	json_list_end(&l);
+	assert_int_equal(printed_len, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -158,6 +195,7 @@ int main(void)
 		cmocka_unit_test(test_strings_without_end),
 		cmocka_unit_test(test_log_lines),
 		cmocka_unit_test(test_json_escape),
+		cmocka_unit_test(test_json_list),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -34,6 +34,10 @@ _Bool panic_can_read(unsigned long hva)
 	return hva >= readable_from && hva + 8 <= readable_to;
 }
 
+void panic_context(void)
+{
+}
+
 void panic_stop(void)
 {
 	longjmp(stopped, 1);

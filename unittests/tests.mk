@@ -16,7 +16,7 @@ UNIT_TESTS += string
 test_string_SRCS :=
 
 UNIT_TESTS += fmt
-test_fmt_SRCS := lib/fmt.c lib/log.c lib/json.c
+test_fmt_SRCS := lib/fmt.c lib/log.c lib/json.c lib/jsonlist.c
 
 UNIT_TESTS += parse
 test_parse_SRCS := lib/parse.c
@@ -40,7 +40,7 @@ test_memmap_SRCS := unittests/fake/cpu.c
 
 UNIT_TESTS += buddy
 # The page allocator: whoever allocates needs all of it.
-BUDDY_SRCS := mm/buddy.c mm/pageblock.c mm/pagecache.c mm/quarantine.c mm/pagealloc.c
+BUDDY_SRCS := arch/x86/trace.c mm/buddy.c mm/pageblock.c mm/pagecache.c mm/quarantine.c mm/pagealloc.c
 
 test_buddy_SRCS := $(BUDDY_SRCS) unittests/fake/cpu.c unittests/fake/ram.c unittests/fake/pageblock.c
 
@@ -60,6 +60,9 @@ test_pcp_LIBS := -pthread
 
 UNIT_TESTS += quarantine
 test_quarantine_SRCS := $(test_buddy_SRCS)
+
+UNIT_TESTS += trace
+test_trace_SRCS := arch/x86/trace.c unittests/fake/cpu.c
 
 UNIT_TESTS += slab
 test_slab_SRCS := mm/slab.c mm/slab_run.c mm/memmap.c $(test_buddy_SRCS)

@@ -14,6 +14,7 @@
 #include "lib/fmt.h"
 #include "lib/log.h"
 #include "vmm/com1.h"
+#include "vmm/guestram.h"
 #include "vmm/schedule.h"
 #include "vmm/stats.h"
 #include "vmm/vcpu.h"
@@ -90,21 +91,41 @@ static void report_exits(const struct vcpu *v, const char *vm, const uint8_t *or
 	}
 }
 
-static void report_surface(const struct vm *vm, const char *name)
+/* Bytes of its RAM that its restricted space maps. */
+static uint64_t mapped_ram(const struct vm *vm)
 {
+	uint64_t bytes = 0;
+
+	for (uint64_t i = 0; guestram_class(vm) == LOCAL && i < vm->nr_ram; i++)
+		bytes += vm->ram[i].v != HPA_NONE.v ? PAGEBLOCK_SIZE : 0;
+	return bytes;
+}
+
+static void report_domain(const struct vcpu *v, const char *name)
+{
+	char vcpu[32] = "";
 	struct asi_surface s;
 
-	if (!vm->vcpus[0]->asi)
-		return;
-	asi_surface(vm->vcpus[0]->asi, &s);
+	asi_surface(v->asi, &s);
+	if (v->owner != v->vm->owner)
+		fmt_print(vcpu, sizeof(vcpu), "\"vcpu\":%u,", v->id);
 	log_info("%s: its restricted space maps %lu KiB; %lu of %lu KiB of RAM are hidden from it",
-		 vm->options.name, (s.total_ram - s.hidden) / 1024, s.hidden / 1024,
-		 s.total_ram / 1024);
-	log_info("@surface {\"vm\":\"%s\",\"image\":%lu,\"global\":%lu,\"local\":%lu,"
+		 name, (s.total_ram - s.hidden) / 1024, s.hidden / 1024, s.total_ram / 1024);
+	log_info("@surface {\"vm\":\"%s\",%s\"image\":%lu,\"text\":%lu,\"rodata\":%lu,\"data\":%lu,"
+		 "\"global\":%lu,\"local\":%lu,\"own\":%lu,\"parent\":%lu,\"ram\":%lu,"
 		 "\"vmalloc\":%lu,\"metadata\":%lu,\"percpu\":%lu,\"device\":%lu,\"tables\":%lu,"
 		 "\"hidden\":%lu,\"total_ram\":%lu}",
-		 name, s.image, s.global, s.local, s.vmalloc, s.metadata, s.percpu, s.device,
-		 s.tables, s.hidden, s.total_ram);
+		 name, vcpu, s.image, s.text, s.rodata, s.image - s.text - s.rodata, s.global,
+		 s.local, s.own, s.local - s.own, mapped_ram(v->vm), s.vmalloc, s.metadata,
+		 s.percpu, s.device, s.tables, s.hidden, s.total_ram);
+}
+
+/* Of each domain of the VM: it has one, or each vCPU has. */
+static void report_surface(const struct vm *vm, const char *name)
+{
+	for (uint32_t id = 0; id < vm->nr_vcpus; id++)
+		if (vm->vcpus[id]->asi && (id == 0 || vm->vcpus[id]->asi != vm->vcpus[0]->asi))
+			report_domain(vm->vcpus[id], name);
 }
 
 static void report_guest(const struct vm *vm, const char *name)
@@ -128,6 +149,13 @@ static void report_guest(const struct vm *vm, const char *name)
 		 name, verdicts[vm->verdict], reason, vm->code, ticks, ticks / tsc_khz());
 }
 
+static bool details;
+
+void report_details(bool on)
+{
+	details = on;
+}
+
 static void report_vcpu(const struct vcpu *v, const char *vm)
 {
 	uint8_t order[EXIT_REASON_NR];
@@ -137,6 +165,8 @@ static void report_vcpu(const struct vcpu *v, const char *vm)
 		return; /* it was never started */
 	report_table(v, order, n);
 	report_exits(v, vm, order, n);
+	if (details)
+		report_vcpu_details(v, vm, order, n);
 }
 
 void report_vm(struct vm *vm)

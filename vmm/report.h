@@ -7,6 +7,11 @@ struct vcpu;
 
 /* The table and the @exits, @surface and @guest records of a VM that has stopped. */
 void report_vm(struct vm *vm);
+/* detail=on: @samples, @rate and @latency records too, for every VM that stops from here on. */
+void report_details(bool on);
+/* They, of a vCPU of @vm; @order: the @n reasons that occurred, the most frequent first. Takes the last sample. */
+void report_vcpu_details(const struct vcpu *v, const char *vm, const uint8_t *order,
+			 unsigned int n);
 /* The @asi record of this CPU. Once, at the end. */
 void report_asi(void);
 /* The @sched record of a CPU. Once, at the end. */
@@ -16,8 +21,12 @@ void report_mem(void);
 void report_mem_vm(const struct vm *vm);
 /* A @crossing record for each place in the code that left the restricted space. */
 void report_crossings(void);
-/* A @trace record for each of the last crossings. */
-void report_trace(void);
+/*
+ * The @trace records of a CPU, and of all vCPUs of a VM: nothing with trace=off. At any time, unrestricted, from any CPU: who
+ * writes meanwhile is not waited for.
+ */
+void report_trace_cpu(uint32_t cpu);
+void report_trace_vm(const struct vm *vm);
 /* The RAM that no restricted space maps, the @surface record of the machine. Unrestricted. */
 void report_hidden(struct vm *const *vms, unsigned int nr);
 /* One line about a guest's act that is answered but unusual; at most 8 a VM. */

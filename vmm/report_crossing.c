@@ -42,15 +42,3 @@ void report_crossings(void)
 	if (asi_crossings_lost())
 		log_info("%lu crossings at further places are in no record", asi_crossings_lost());
 }
-
-void report_trace(void)
-{
-	char rip[PLACE_MAX];
-	struct asi_trace t;
-
-	for (unsigned int i = 0; asi_trace_get(i, &t); i++)
-		log_info("@trace {\"tsc\":%lu,\"cause\":\"%s\",\"rip\":\"%s\",\"domain\":%u,"
-			 "\"address\":\"0x%lx\",\"error\":%lu}",
-			 t.tsc, causes[t.cause], place(rip, t.rip, t.cause == ASI_BY_CALL),
-			 t.domain, t.address, t.error);
-}

@@ -28,6 +28,7 @@
 #include "arch/cpus.h"
 #include "arch/insn.h"
 #include "arch/regs.h"
+#include "arch/trace.h"
 #include "arch/vmx.h"
 #include "asi/asi.h"
 #include "asi/mitigate.h"
@@ -248,6 +249,8 @@ static __always_inline bool serve_exit(struct vcpu *v)
 	uint32_t reason = vmcs_read32(VMCS_EXIT_REASON) & EXIT_REASON_BASIC_MASK;
 
 	v->exit_reason = reason;
+	if (unlikely(v->trace))
+		trace_put(v->trace, TRACE_EXIT, reason, v->exit_tsc);
 	if (handle_exit(v, reason) == RESUME_NEXT)
 		skip(v, vmcs_read(VMCS_EXIT_INSN_LEN));
 	return likely(v->exit_tsc < v->events.due) || attend(v);
@@ -271,6 +274,7 @@ static void turn(struct vcpu *v)
 	uint64_t now = rdtsc();
 	bool restricted;
 
+	stats_maybe_sample(v->stats, now);
 	arm_preemption_timer(v, now);
 	/*
 	 * The guest is entered once even if the turn is over by now: what is left of its time limit may be
@@ -292,6 +296,8 @@ static void turn(struct vcpu *v)
 			break;
 		restricted = asi_enter(v->asi);
 		now = rdtsc();
+		if (unlikely(v->trace))
+			trace_put(v->trace, TRACE_ENTRY, restricted, now);
 		stats_note(v->stats, v->exit_reason, now - v->exit_tsc, restricted);
 	}
 	restricted = v->asi && asi_current() == v->asi;

@@ -8,6 +8,7 @@
 #include "arch/cpus.h"
 #include "arch/insn.h"
 #include "arch/percpu.h"
+#include "arch/trace.h"
 #include "arch/tsc.h"
 #include "arch/world.h"
 #include "asi/asi.h"
@@ -20,7 +21,6 @@
 #include "vmm/idle.h"
 #include "vmm/report.h"
 #include "vmm/runqueue.h"
-#include "vmm/turnlog.h"
 #include "vmm/vcpu.h"
 
 struct sched_vcpu {
@@ -221,6 +221,12 @@ static void put_back(struct vcpu *v, uint32_t cpu, uint64_t ticks)
 	       sleeps ? vcpu_wake_time(v) : 0, keep ? cpu : RQ_NO_CPU);
 }
 
+/* A vCPU in an event of the trace. */
+static uint32_t trace_name(const struct vcpu *v)
+{
+	return (uint32_t)v->vm->owner->id << 16 | v->id;
+}
+
 static void run(struct sched_entity *e, uint32_t cpu, uint64_t end)
 {
 	struct vcpu *v = vcpu_of(e), *before = vcpu_here();
@@ -230,11 +236,12 @@ static void run(struct sched_entity *e, uint32_t cpu, uint64_t end)
 	WRITE_ONCE(v->post->cpu, cpu);
 	__atomic_store_n(&v->post->running, true, __ATOMIC_SEQ_CST);
 	if (answer(v)) {
+		trace_note(TRACE_TURN, trace_name(v));
 		v->entry_tsc = 0;
 		vcpu_run(v, end, rq_is_alone(e) && !(cpu == 0 && audit.period));
 		note_switch(s, v, before == v ? 0 : last_exits[cpu]);
 		last_exits[cpu] = v->exit_tsc;
-		turnlog_note(cpu, v, begin, rdtsc());
+		trace_note(TRACE_REST, trace_name(v));
 	}
 	if (v->state == VCPU_STOPPED)
 		end_vcpu(v);

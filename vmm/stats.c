@@ -7,8 +7,7 @@
 #include "arch/vmx.h"
 #include "lib/bitops.h"
 
-/* The largest value that falls into @bucket. */
-static uint64_t bucket_edge(unsigned int bucket)
+uint64_t stats_bucket_edge(unsigned int bucket)
 {
 	unsigned int shift;
 
@@ -28,9 +27,36 @@ uint64_t stats_quantile(const struct vcpu_stats *s, uint32_t reason, unsigned in
 		seen += s->bucket[reason][i];
 		/* An edge may lie outside of what was seen. */
 		if (seen >= rank)
-			return MAX(MIN(bucket_edge(i), e->max), e->min);
+			return MAX(MIN(stats_bucket_edge(i), e->max), e->min);
 	}
 	return 0;
+}
+
+/* Every second one, the last of all among them: what is between two is then the sum of what was. */
+static void thin_out(struct exit_samples *s)
+{
+	for (uint32_t i = 0; i < SAMPLES_MAX / 2; i++)
+		s->at[i] = s->at[2 * i + 1];
+	s->nr = SAMPLES_MAX / 2;
+	s->period *= 2;
+}
+
+void stats_sample(struct vcpu_stats *stats, uint64_t tsc)
+{
+	struct exit_samples *s = &stats->samples;
+	struct exit_sample *sample;
+	uint64_t left = 0;
+
+	if (s->nr == SAMPLES_MAX)
+		thin_out(s);
+	sample = &s->at[s->nr++];
+	sample->tsc = tsc;
+	for (unsigned int i = 0; i < EXIT_REASON_NR; i++) {
+		sample->counts[i] = (uint32_t)stats->exits[i].count;
+		left += stats->exits[i].count - stats->exits[i].restricted;
+	}
+	sample->counts[SAMPLE_LEFT] = (uint32_t)left;
+	s->next = tsc + s->period;
 }
 
 const char *stats_reason_name(uint32_t reason)

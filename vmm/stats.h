@@ -23,14 +23,36 @@ struct exit_stats {
 	uint64_t unused[3]; /* 64 bytes: a cache line each */
 };
 
+/*
+ * How the counts were over time: noted at the beginning of a turn, when a period has passed. When there is room for no
+ * more, each second one goes and the period doubles, so that they always span the whole run.
+ */
+#define SAMPLES_MAX    128
+#define SAMPLE_MS      10 /* the first period */
+#define SAMPLE_REASONS (EXIT_REASON_NR + 1)
+#define SAMPLE_LEFT    EXIT_REASON_NR /* in place of a reason: exits that were not served restricted */
+
+struct exit_sample {
+	uint64_t tsc;
+	uint32_t counts[SAMPLE_REASONS]; /* so far; they wrap */
+};
+
+struct exit_samples {
+	uint64_t period, next; /* ticks; TSC at which one is due */
+	uint32_t nr;
+	struct exit_sample at[SAMPLES_MAX];
+};
+
 struct vcpu_stats {
 	struct exit_stats exits[EXIT_REASON_NR];
 	uint32_t bucket[EXIT_REASON_NR][HIST_BUCKETS];
+	struct exit_samples samples;
 };
 
-/* Starts from nothing seen; memory is cleared already. */
-static inline void stats_init(struct vcpu_stats *s)
+/* Starts from nothing seen; memory is cleared already. @period: of samples, in ticks, at first. */
+static inline void stats_init(struct vcpu_stats *s, uint64_t period)
 {
+	s->samples.period = period;
 	for (unsigned int i = 0; i < EXIT_REASON_NR; i++)
 		s->exits[i].min = ~0UL;
 }
@@ -58,6 +80,18 @@ static inline void stats_note(struct vcpu_stats *s, uint32_t reason, uint64_t ti
 	if (unlikely(ticks > e->max))
 		e->max = ticks;
 }
+
+/* Takes a sample, by @tsc, whatever the period. */
+void stats_sample(struct vcpu_stats *s, uint64_t tsc);
+/* Takes one if it is due. At each beginning of a turn. */
+static inline void stats_maybe_sample(struct vcpu_stats *s, uint64_t tsc)
+{
+	if (unlikely(tsc >= s->samples.next))
+		stats_sample(s, tsc);
+}
+
+/* The largest value that falls into @bucket. */
+uint64_t stats_bucket_edge(unsigned int bucket);
 
 /*
  * The smallest value that at least @permille of the samples of @reason do not exceed (upper bucket

@@ -5,6 +5,8 @@
 #include "arch/fpu.h"
 #include "arch/percpu.h"
 #include "arch/regs.h"
+#include "arch/trace.h"
+#include "arch/tsc.h"
 #include "arch/vmx.h"
 #include "lib/assert.h"
 #include "lib/errno.h"
@@ -15,6 +17,7 @@
 #include "vmm/mbi.h"
 #include "vmm/owner.h"
 #include "vmm/stats.h"
+#include "vmm/trace.h"
 #include "vmm/vm.h"
 #include "vmm/vmcs.h"
 
@@ -74,6 +77,7 @@ void vcpu_put(void)
 
 	if (!v)
 		return;
+	trace_load(NULL, NULL);
 	save_registers(v);
 	clear(v);
 	this_cpu(vcpu_loaded) = NULL;
@@ -99,6 +103,7 @@ void vcpu_load(struct vcpu *v)
 	if (v->last_cpu != this_cpu(cpu_number))
 		arrive(v);
 	load_registers(v);
+	trace_load(v->trace, v->asi);
 	this_cpu(vcpu_loaded) = v;
 }
 
@@ -151,12 +156,12 @@ static int alloc_parts(struct vcpu *v, struct mem_owner *owner)
 		v->lapic = vmalloc(sizeof(*v->lapic), LOCAL, owner);
 	if (!vmcs || !bitmap || !stack || !v->stats || !v->xsave_area)
 		return -ENOMEM;
-	if (v->vm->options.apic && !v->lapic)
+	if ((v->vm->options.apic && !v->lapic) || trace_add_vcpu(v))
 		return -ENOMEM;
 	if (v->lapic)
 		lapic_init(v);
 	memcpy(vmcs, &revision, sizeof(revision));
-	stats_init(v->stats);
+	stats_init(v->stats, SAMPLE_MS * tsc_khz());
 	vmcs_setup_msr_bitmap(bitmap);
 	fpu_init_area(v->xsave_area);
 	return 0;
@@ -201,6 +206,7 @@ static void check_critical(const struct vcpu *v)
 		{ "the vCPU", v, sizeof(*v) },
 		{ "its stack", (char *)v->stack.top - VCPU_STACK_SIZE, VCPU_STACK_SIZE },
 		{ "its statistics", v->stats, sizeof(*v->stats) },
+		{ "its trace", v->trace, v->trace ? sizeof(*v->trace) : 0 },
 		{ "its domain", v->asi, sizeof(*v->asi) },
 		{ "the IDT", (void *)idt_base(), IDT_SIZE },
 		{ "the GDT", (void *)gdt_base(), GDT_SIZE },
@@ -278,6 +284,7 @@ void vcpu_destroy(struct vcpu *v)
 		page_free(v->xsave_area, order_of(fpu_area_size()));
 	vfree(v->lapic);
 	vfree(v->stats);
+	vfree(v->trace);
 	vfree(v);
 	put_owner(vm, owner, asi);
 }

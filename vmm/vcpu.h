@@ -31,6 +31,7 @@ struct vm;
 struct lapic;
 struct vcpu_post;
 struct vcpu_stats;
+struct trace_ring;
 struct sched_entity;
 
 struct vcpu {
@@ -84,6 +85,7 @@ struct vcpu {
 	uint64_t slice_end;   /* TSC at which the turn ends: then, or with the guest's time limit */
 	uint64_t guest_ticks; /* spent in the guest, the way in and out included */
 	struct vcpu_stats *stats;
+	struct trace_ring *trace; /* NULL: trace=off */
 };
 
 /*

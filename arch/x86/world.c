@@ -9,6 +9,7 @@
 #include "arch/insn.h"
 #include "arch/percpu.h"
 #include "arch/spinlock.h"
+#include "arch/trace.h"
 #include "lib/assert.h"
 
 static __nonsensitive uint32_t world_stopper;  /* number of the CPU, plus 1; 0: the world goes on */
@@ -54,6 +55,8 @@ static bool try_stop(void)
 
 void world_stop(void)
 {
+	uint64_t begin = rdtsc();
+
 	ASSERT(!irqs_enabled() && !this_cpu(locks_held));
 	while (!try_stop())
 		world_yield();
@@ -63,6 +66,7 @@ void world_stop(void)
 		cpu_serve();
 		cpu_pause();
 	}
+	trace_note(TRACE_STOP, trace_duration(begin, bits_count(cpus_active()) - 1));
 }
 
 void world_resume(void)

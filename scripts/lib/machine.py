@@ -81,8 +81,6 @@ def command(args, machine, iso, work):
 
 
 def _bochs(args, iso, serial, work):
-    if args.gdb:
-        raise Usage("--gdb needs --machine qemu-kvm or qemu-uefi")
     need("bochs", BOCHS_BIOS, BOCHS_VGABIOS)
     listed = subprocess.run(["bochs", "--help", "cpu"], stdin=subprocess.DEVNULL,
                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
@@ -95,8 +93,19 @@ def _bochs(args, iso, serial, work):
                                   cpu_model=args.cpu_model, cpus=args.cpus, threads=args.threads,
                                   serial=serial, log=os.path.join(work, "log")))
     with open(debugger, "w", encoding="ascii") as file:
-        file.write("c\n")  # Debian's build starts in its debugger
+        # Debian's build starts in its debugger, and has no gdb stub.
+        file.write(f'ldsym global "{_symbols(args.image, work)}"\n' if args.gdb else "c\n")
     return ["bochs", "-q", "-f", bochsrc, "-rc", debugger]
+
+
+def _symbols(image, work):
+    """The image's symbols as Bochs reads them."""
+    need("nm")
+    listed = subprocess.run(["nm", image], capture_output=True, text=True, check=False).stdout
+    path = os.path.join(work, "symbols")
+    with open(path, "w", encoding="ascii") as file:
+        file.writelines(f"{words[0]} {words[2]}\n" for words in map(str.split, listed.splitlines()) if len(words) == 3)
+    return path
 
 
 def _qemu(args, machine, iso, serial, work):

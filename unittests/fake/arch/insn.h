@@ -34,6 +34,10 @@ static inline void irq_disable(void)
 {
 	fake_irqs_on = false;
 }
+static inline uint64_t fetch_inc(uint64_t *p)
+{
+	return (*p)++;
+}
 /* unittests/fake/cpu.c: if set, what happens while the CPU waits. */
 extern void (*fake_pause)(void);
 

@@ -34,6 +34,10 @@ static inline bool irqs_enabled(void)
 static inline void irq_disable(void)
 {
 }
+static inline uint64_t fetch_inc(uint64_t *p)
+{
+	return (*p)++;
+}
 static inline void cpu_pause(void)
 {
 	sched_yield(); /* there may be fewer cores than threads */

@@ -71,6 +71,14 @@ static inline uint64_t rdtsc(void)
 	return hi << 32 | lo;
 }
 
+/* Adds one and returns what was there: whole to this CPU's interrupts and NMIs, not to other CPUs. */
+static inline uint64_t fetch_inc(uint64_t *p)
+{
+	uint64_t v = 1;
+	__asm__ volatile("xaddq %0, %1" : "+r"(v), "+m"(*p)::"memory");
+	return v;
+}
+
 /* False if the generator has no number at the moment. */
 static inline bool rdrand(uint64_t *v)
 {
