@@ -87,7 +87,7 @@ UNIT_TESTS += exit_msr
 test_exit_msr_SRCS := $(FAKE_VCPU_SRCS) vmm/exit_msr.c
 
 UNIT_TESTS += exit_cpuid
-test_exit_cpuid_SRCS := $(FAKE_VCPU_SRCS) vmm/exit_cpuid.c
+test_exit_cpuid_SRCS := $(FAKE_VCPU_SRCS) vmm/exit_cpuid.c lib/log.c lib/fmt.c
 
 UNIT_TESTS += exit_cr
 test_exit_cr_SRCS := $(FAKE_VCPU_SRCS) vmm/exit_cr.c
