@@ -7,6 +7,7 @@
 #include "lib/parse.h"
 #include "mm/addr.h"
 #include "vmm/audit.h"
+#include "vmm/loader.h"
 #include "vmm/report.h"
 #include "vmm/secrets.h"
 #include "vmm/vm.h"
@@ -53,6 +54,7 @@ static void create_one(const struct boot_info *info, uint32_t i, enum vm_asi asi
 	}
 	if (options.asi == VM_ASI_DEFAULT)
 		options.asi = asi;
+	loader_defaults(&options, hpa_to_direct(HPA(m->start)), m->len);
 	if (vm_create(&options, hpa_to_direct(HPA(m->start)), m->len, modules,
 		      collect_modules(info, i, modules), &vms[nr_vms]))
 		nr_refused++;

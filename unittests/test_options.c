@@ -143,24 +143,30 @@ static void test_guest_words(void **state)
 		const char *line;
 		struct vm_options want;
 	} cases[] = {
-		{ "", { "", 64, 1, VM_ASI_DEFAULT, VM_DOMAIN_VM, 0, "", 0, false } },
-		{ "name=cpuid", { "cpuid", 64, 1, VM_ASI_DEFAULT, VM_DOMAIN_VM, 0, "", 0, false } },
+		{ "", { "", 0, 1, VM_ASI_DEFAULT, VM_DOMAIN_VM, 0, "", 0, false, 0 } },
+		{ "name=cpuid",
+		  { "cpuid", 0, 1, VM_ASI_DEFAULT, VM_DOMAIN_VM, 0, "", 0, false, 0 } },
 		{ "/g/x.elf name=a.b_c-9 mem=128",
-		  { "a.b_c-9", 128, 1, VM_ASI_DEFAULT, 0, 0, "", 0, false } },
+		  { "a.b_c-9", 128, 1, VM_ASI_DEFAULT, 0, 0, "", 0, false, 0 } },
 		{ "mem=0x40 cpus=1 asi=off domain=vm",
-		  { "", 64, 1, VM_ASI_OFF, 0, 0, "", 0, false } },
-		{ "asi=on domain=vcpu", { "", 64, 1, VM_ASI_ON, VM_DOMAIN_VCPU, 0, "", 0, false } },
-		{ "asi=strict", { "", 64, 1, VM_ASI_STRICT, 0, 0, "", 0, false } },
-		{ "limit=2500 mem=1", { "", 1, 1, VM_ASI_DEFAULT, 0, 2500, "", 0, false } },
-		{ "mem=8388608", { "", 8388608, 1, VM_ASI_DEFAULT, 0, 0, "", 0, false } },
+		  { "", 64, 1, VM_ASI_OFF, 0, 0, "", 0, false, 0 } },
+		{ "asi=on domain=vcpu",
+		  { "", 0, 1, VM_ASI_ON, VM_DOMAIN_VCPU, 0, "", 0, false, 0 } },
+		{ "asi=strict", { "", 0, 1, VM_ASI_STRICT, 0, 0, "", 0, false, 0 } },
+		{ "limit=2500 mem=1", { "", 1, 1, VM_ASI_DEFAULT, 0, 2500, "", 0, false, 0 } },
+		{ "mem=8388608", { "", 8388608, 1, VM_ASI_DEFAULT, 0, 0, "", 0, false, 0 } },
+		{ "platform=pic",
+		  { "", 0, 1, VM_ASI_DEFAULT, 0, 0, "", 0, false, VM_PLATFORM_PIC } },
+		{ "platform=pic platform=none",
+		  { "", 0, 1, VM_ASI_DEFAULT, 0, 0, "", 0, false, VM_PLATFORM_NONE } },
 		{ "name=x -- a b  name=y --",
-		  { "x", 64, 1, VM_ASI_DEFAULT, 0, 0, "a b  name=y --", 0, false } },
-		{ "--", { "", 64, 1, VM_ASI_DEFAULT, 0, 0, "", 0, false } },
-		{ "-- ", { "", 64, 1, VM_ASI_DEFAULT, 0, 0, "", 0, false } },
-		{ "x/y -- z", { "", 64, 1, VM_ASI_DEFAULT, 0, 0, "z", 0, false } },
+		  { "x", 0, 1, VM_ASI_DEFAULT, 0, 0, "a b  name=y --", 0, false, 0 } },
+		{ "--", { "", 0, 1, VM_ASI_DEFAULT, 0, 0, "", 0, false, 0 } },
+		{ "-- ", { "", 0, 1, VM_ASI_DEFAULT, 0, 0, "", 0, false, 0 } },
+		{ "x/y -- z", { "", 0, 1, VM_ASI_DEFAULT, 0, 0, "z", 0, false, 0 } },
 		{ "name=0123456789012345678901234567890",
-		  { "0123456789012345678901234567890", 64, 1, VM_ASI_DEFAULT, 0, 0, "", 0,
-		    false } },
+		  { "0123456789012345678901234567890", 0, 1, VM_ASI_DEFAULT, 0, 0, "", 0, false,
+		    0 } },
 	};
 
 	(void)state;
@@ -176,6 +182,7 @@ static void test_guest_words(void **state)
 		assert_int_equal(o.asi, want->asi);
 		assert_int_equal(o.domain, want->domain);
 		assert_int_equal(o.limit_ms, want->limit_ms);
+		assert_int_equal(o.platform, want->platform);
 		assert_string_equal(o.args, want->args);
 	}
 }
@@ -253,6 +260,8 @@ static void test_guest_problems(void **state)
 		"cpus=x",
 		"asi=",
 		"domain=x",
+		"platform=",
+		"platform=isa",
 		"name=",
 		"name=01234567890123456789012345678901",
 		"name=a\"b",

@@ -68,7 +68,9 @@ UNIT_TESTS += vmalloc
 test_vmalloc_SRCS := mm/vmarea.c unittests/fake/hostmap.c $(test_buddy_SRCS)
 
 # Exit handlers, on the fake VMCS of unittests/fake/vmx.c.
-LAPIC_SRCS := vmm/lapic.c vmm/lapic_ipi.c vmm/lapic_timer.c vmm/timer.c
+DEVICE_SRCS := vmm/dev/pic.c vmm/dev/pit.c vmm/dev/rtc.c vmm/dev/fwcfg.c vmm/dev/pci.c
+LAPIC_SRCS := vmm/lapic.c vmm/lapic_ipi.c vmm/lapic_timer.c vmm/timer.c vmm/platform.c $(DEVICE_SRCS)
+PORT_SRCS := vmm/ports.c vmm/com1.c lib/log.c lib/fmt.c
 FAKE_VCPU_SRCS := unittests/fake/vmx.c vmm/vcpu_regs.c unittests/fake/cpu.c vmm/inject.c vmm/exit_event.c $(LAPIC_SRCS)
 
 UNIT_TESTS += inject
@@ -93,7 +95,7 @@ UNIT_TESTS += exit_cr
 test_exit_cr_SRCS := $(FAKE_VCPU_SRCS) vmm/exit_cr.c
 
 UNIT_TESTS += exit_io
-test_exit_io_SRCS := $(FAKE_VCPU_SRCS) vmm/exit_io.c vmm/com1.c vmm/linear.c lib/log.c lib/fmt.c
+test_exit_io_SRCS := $(FAKE_VCPU_SRCS) vmm/exit_io.c vmm/linear.c $(PORT_SRCS)
 
 UNIT_TESTS += exit_ept
 test_exit_ept_SRCS := $(FAKE_VCPU_SRCS) vmm/exit_ept.c vmm/linear.c vmm/decode.c
@@ -176,8 +178,8 @@ UNIT_TESTS += vmx
 test_vmx_SRCS := arch/x86/vmx.c arch/x86/vmxctls.c unittests/fake/vmxcpu.c unittests/fake/cpu.c
 
 UNIT_TESTS += vm
-test_vm_SRCS := vmm/vm.c vmm/owner.c vmm/vcpu.c vmm/guestram.c vmm/ept.c vmm/inject.c $(LAPIC_SRCS) vmm/loader.c vmm/multiboot.c \
-	vmm/image_place.c vmm/mbi.c mm/ptable.c lib/log.c lib/fmt.c $(test_kmalloc_SRCS) unittests/fake/vm.c
+test_vm_SRCS := vmm/vm.c vmm/owner.c vmm/vcpu.c vmm/guestram.c vmm/ept.c vmm/inject.c $(LAPIC_SRCS) vmm/platform_create.c vmm/loader.c \
+	vmm/loader_linux.c vmm/bzimage.c vmm/multiboot.c vmm/image_place.c vmm/mbi.c mm/ptable.c lib/log.c lib/fmt.c $(test_kmalloc_SRCS) unittests/fake/vm.c
 
 UNIT_TESTS += window
 test_window_SRCS := asi/window.c $(test_asi_map_SRCS)

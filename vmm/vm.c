@@ -16,6 +16,7 @@
 #include "vmm/idle.h"
 #include "vmm/loader.h"
 #include "vmm/owner.h"
+#include "vmm/platform.h"
 #include "vmm/vcpu.h"
 #include "vmm/vmcs.h"
 
@@ -102,6 +103,8 @@ static int vm_fill(struct vm *vm)
 	int err = guestram_create(vm);
 
 	if (!err)
+		err = platform_create(vm);
+	if (!err)
 		err = ept_create(vm);
 	if (!err)
 		err = vcpu_create(vm, &vm->vcpu);
@@ -141,6 +144,7 @@ void vm_destroy(struct vm *vm)
 	if (vm->vcpu)
 		vcpu_destroy(vm->vcpu);
 	ept_destroy(vm);
+	platform_destroy(vm);
 	guestram_destroy(vm);
 	vfree(vm);
 	owner_destroy(owner, asi);

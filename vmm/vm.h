@@ -10,6 +10,7 @@
 #include "asi/window.h"
 #include "mm/ptable.h"
 #include "vmm/com1.h"
+#include "vmm/platform.h"
 #include "vmm/vmoptions.h"
 
 enum verdict { VERDICT_NONE, VERDICT_PASS, VERDICT_FAIL, VERDICT_STOPPED };
@@ -31,6 +32,8 @@ struct vm {
 	uint64_t limit; /* ticks in the guest that limit_ms= allows; 0: no limit */
 
 	struct com1 com1;
+	struct platform platform;
+	bool hole_is_ram; /* between 640 KiB and 1 MiB too; guests are told that it is reserved */
 	uint64_t
 		unserved; /* accesses to MMIO and ports that nothing serves; the first are reported */
 
