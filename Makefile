@@ -44,7 +44,7 @@ LDFLAGS := -static -nostdlib -z max-page-size=4096 --no-warn-rwx-segments --buil
 OBJS := $(SRCS:%=$B/obj/%.o) $(ASMS:%=$B/obj/%.o)
 IMAGE := $B/vestibule.elf
 
-.PHONY: all run test attack bench check model unittests tsan fuzz mutants coverage bench-mm gdb clang format clean deps help
+.PHONY: all run test linux attack bench check model unittests tsan fuzz mutants coverage bench-mm gdb clang format clean deps help
 .DELETE_ON_ERROR:
 
 all: $(IMAGE) $B/vestibule.iso guests ## the image, its ISO and the test guests
@@ -73,6 +73,9 @@ bench: deps ## exit costs with ASI off and on, in every mode of mitigate=, with 
 
 check: $(IMAGE) ## layers, headers, sizes, format, image
 	$Qscripts/test --only '^check'
+
+linux: deps ## Debian's kernel and an initrd for it, in build/linux/ (guests to run by scripts/run)
+	$Qscripts/linux
 
 attack: all ## two guests that cause ten million exits at random, with audits (N=exits SEED=n)
 	$Qscripts/run --timeout 7200 --cmdline "audit=5000" \
