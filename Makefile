@@ -171,18 +171,22 @@ mutants: ## plants faults in copies of the sources, each to be seen by a unit te
 coverage: ## lines and branches of mm/ that the unit tests take
 	$Qscripts/coverage
 
-# Finds stay in build/fuzz/; the corpus grows there too.
-fuzz: deps ## libFuzzer on all allocators and restricted tables (FUZZ_SECONDS=n)
-	$Q$(MAKE) --no-print-directory $B/unittests/fuzz_mm
-	@mkdir -p build/fuzz/corpus
-	$Q$B/unittests/fuzz_mm -max_total_time=$(FUZZ_SECONDS) -max_len=512 -timeout=20 -verbosity=0 -print_final_stats=1 -artifact_prefix=build/fuzz/ build/fuzz/corpus
+# Finds stay in build/fuzz/; the corpora grow there too.
+FUZZERS := fuzz_mm fuzz_devices
+fuzz: deps ## libFuzzer on all allocators and restricted tables, and on guests' devices (FUZZ_SECONDS=n each)
+	$Q$(MAKE) --no-print-directory $(FUZZERS:%=$B/unittests/%)
+	$Qfor f in $(FUZZERS); do mkdir -p build/fuzz/$$f && $B/unittests/$$f -max_total_time=$(FUZZ_SECONDS) -max_len=512 -timeout=20 \
+		-verbosity=0 -print_final_stats=1 -artifact_prefix=build/fuzz/ build/fuzz/$$f || exit 1; done
 
 FUZZ_SECONDS ?= 30
 FUZZ_CFLAGS := -std=gnu11 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -Wall -Wextra \
 	-Werror -Iunittests/fake -Iarch/x86/include -I.
 
-$B/unittests/fuzz_mm: unittests/fuzz_mm.c $(fuzz_mm_SRCS) Makefile unittests/tests.mk
-	$(call host_program,CLANG,clang $(FUZZ_CFLAGS),unittests/fuzz_mm.c $(fuzz_mm_SRCS))
+define fuzzer
+$B/unittests/$1: unittests/$1.c $$($1_SRCS) Makefile unittests/tests.mk
+	$$(call host_program,CLANG,clang $$(FUZZ_CFLAGS),unittests/$1.c $$($1_SRCS))
+endef
+$(foreach f,$(FUZZERS),$(eval $(call fuzzer,$f)))
 
 format: ## clang-format over the tree
 	$Qclang-format -i $$(git ls-files '*.c' '*.h')

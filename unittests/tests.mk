@@ -244,3 +244,25 @@ test_cpusame_SRCS := arch/x86/cpusame.c
 # boot/smp.c and arch/x86/tscsync.c are included here.
 UNIT_TESTS += smp
 test_smp_SRCS := unittests/fake/cpu.c lib/log.c lib/fmt.c
+
+UNIT_TESTS += bzimage
+test_bzimage_SRCS := vmm/bzimage.c lib/fmt.c
+
+UNIT_TESTS += pic
+test_pic_SRCS := vmm/dev/pic.c
+
+UNIT_TESTS += pit
+test_pit_SRCS := vmm/dev/pit.c
+
+UNIT_TESTS += devices
+test_devices_SRCS := vmm/dev/rtc.c vmm/dev/fwcfg.c vmm/dev/pci.c
+
+UNIT_TESTS += platform
+test_platform_SRCS := unittests/fake/vmx.c unittests/fake/cpu.c vmm/inject.c $(LAPIC_SRCS) $(PORT_SRCS)
+
+# Ports at random, under libFuzzer (make fuzz) and in test_walk_devices:
+fuzz_devices_SRCS := $(test_platform_SRCS)
+
+# unittests/fuzz_devices.c is included here.
+UNIT_TESTS += walk_devices
+test_walk_devices_SRCS := $(fuzz_devices_SRCS)

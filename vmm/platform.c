@@ -204,6 +204,8 @@ void platform_start(struct vm *vm)
 	p->start = rdtsc();
 	pic_init(&p->pic);
 	pit_init(&p->pit, clock_of(p->start));
+	pic_set(&p->pic, IRQ_TIMER,
+		true); /* as its output is; the edge is past when the PIC is set up */
 	find_edge(p, clock_of(p->start));
 	rtc_init(&p->rtc, vm->ram_bytes);
 	p->fwcfg.ram_bytes = vm->ram_bytes;
