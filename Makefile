@@ -21,10 +21,11 @@ SRCS := \
 	asi/domain.c asi/map.c asi/switch.c asi/shootdown.c asi/stun.c asi/mitigate.c asi/fault.c asi/crossing.c asi/describe.c asi/window.c \
 	asi/audit.c asi/audit_rules.c asi/surface.c asi/secrets.c asi/secrets_search.c \
 	drivers/uart16550.c drivers/console.c drivers/exitdev.c drivers/acpi.c \
-	vmm/vmoptions.c vmm/multiboot.c vmm/image_place.c vmm/mbi.c vmm/loader.c vmm/guestwalk.c vmm/guestmem.c vmm/guestram.c vmm/ept.c \
+	vmm/vmoptions.c vmm/multiboot.c vmm/image_place.c vmm/mbi.c vmm/bzimage.c vmm/loader.c vmm/loader_linux.c vmm/guestwalk.c vmm/guestmem.c vmm/guestram.c vmm/ept.c \
 	vmm/vmcs.c vmm/owner.c vmm/vm.c vmm/vcpu.c vmm/vcpu_regs.c vmm/startup.c vmm/ready.c vmm/run.c vmm/strict.c vmm/audit.c vmm/audit_ept.c vmm/secrets.c vmm/idle.c vmm/runqueue.c vmm/schedule.c vmm/trace.c \
 	vmm/inject.c vmm/post.c vmm/timer.c vmm/decode.c vmm/lapic.c vmm/lapic_ipi.c vmm/lapic_timer.c \
-	vmm/com1.c vmm/linear.c vmm/exit_cpuid.c vmm/exit_msr.c vmm/exit_io.c vmm/exit_cr.c vmm/exit_insn.c \
+	vmm/dev/pic.c vmm/dev/pit.c vmm/dev/rtc.c vmm/dev/fwcfg.c vmm/dev/pci.c vmm/platform.c vmm/platform_create.c vmm/com1.c vmm/ports.c \
+	vmm/linear.c vmm/exit_cpuid.c vmm/exit_msr.c vmm/exit_io.c vmm/exit_cr.c vmm/exit_insn.c \
 	vmm/exit_hypercall.c vmm/exit_event.c vmm/exit_ept.c vmm/stats.c vmm/report.c vmm/report_mem.c vmm/report_crossing.c vmm/report_trace.c vmm/report_details.c \
 	boot/bootinfo.c boot/options.c boot/teststack.c boot/crash.c boot/selftest_stack.c boot/selftest_audit.c boot/selftest_secrets.c boot/selftest_cpus.c boot/selftest.c \
 	boot/torture.c boot/torture_scenarios.c boot/measure.c boot/ap.c boot/smp.c boot/guests.c boot/main.c
@@ -44,7 +45,7 @@ LDFLAGS := -static -nostdlib -z max-page-size=4096 --no-warn-rwx-segments --buil
 OBJS := $(SRCS:%=$B/obj/%.o) $(ASMS:%=$B/obj/%.o)
 IMAGE := $B/vestibule.elf
 
-.PHONY: all run test attack bench bench-kvm check model unittests tsan fuzz mutants coverage bench-mm gdb clang format clean deps help
+.PHONY: all run test linux attack bench bench-kvm check model unittests tsan fuzz mutants coverage bench-mm gdb clang format clean deps help
 .DELETE_ON_ERROR:
 
 all: $(IMAGE) $B/vestibule.iso guests ## the image, its ISO and the test guests
@@ -83,6 +84,9 @@ $B/peer/init: $(wildcard scripts/peer/*.[ch]) Makefile
 
 check: $(IMAGE) ## layers, headers, sizes, format, image
 	$Qscripts/test --only '^check'
+
+linux: deps ## Debian's kernel and an initrd for it, in build/linux/ (guests to run by scripts/run)
+	$Qscripts/linux
 
 attack: all ## two guests that cause ten million exits at random, with audits (N=exits SEED=n)
 	$Qscripts/attack --exits $(N) --seed $(SEED)
@@ -182,18 +186,22 @@ mutants: ## plants faults in copies of the sources, each to be seen by a unit te
 coverage: ## lines and branches of mm/ that the unit tests take
 	$Qscripts/coverage
 
-# Finds stay in build/fuzz/; the corpus grows there too.
-fuzz: deps ## libFuzzer on all allocators and restricted tables (FUZZ_SECONDS=n)
-	$Q$(MAKE) --no-print-directory $B/unittests/fuzz_mm
-	@mkdir -p build/fuzz/corpus
-	$Q$B/unittests/fuzz_mm -max_total_time=$(FUZZ_SECONDS) -max_len=512 -timeout=20 -verbosity=0 -print_final_stats=1 -artifact_prefix=build/fuzz/ build/fuzz/corpus
+# Finds stay in build/fuzz/; the corpora grow there too.
+FUZZERS := fuzz_mm fuzz_devices
+fuzz: deps ## libFuzzer on all allocators and restricted tables, and on guests' devices (FUZZ_SECONDS=n each)
+	$Q$(MAKE) --no-print-directory $(FUZZERS:%=$B/unittests/%)
+	$Qfor f in $(FUZZERS); do mkdir -p build/fuzz/$$f && $B/unittests/$$f -max_total_time=$(FUZZ_SECONDS) -max_len=512 -timeout=20 \
+		-verbosity=0 -print_final_stats=1 -artifact_prefix=build/fuzz/ build/fuzz/$$f || exit 1; done
 
 FUZZ_SECONDS ?= 30
 FUZZ_CFLAGS := -std=gnu11 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -Wall -Wextra \
 	-Werror -Iunittests/fake -Iarch/x86/include -I.
 
-$B/unittests/fuzz_mm: unittests/fuzz_mm.c $(fuzz_mm_SRCS) Makefile unittests/tests.mk
-	$(call host_program,CLANG,clang $(FUZZ_CFLAGS),unittests/fuzz_mm.c $(fuzz_mm_SRCS))
+define fuzzer
+$B/unittests/$1: unittests/$1.c $$($1_SRCS) Makefile unittests/tests.mk
+	$$(call host_program,CLANG,clang $$(FUZZ_CFLAGS),unittests/$1.c $$($1_SRCS))
+endef
+$(foreach f,$(FUZZERS),$(eval $(call fuzzer,$f)))
 
 format: ## clang-format over the tree
 	$Qclang-format -i $$(git ls-files '*.c' '*.h')

@@ -71,7 +71,9 @@ UNIT_TESTS += vmalloc
 test_vmalloc_SRCS := mm/vmarea.c unittests/fake/hostmap.c $(test_buddy_SRCS)
 
 # Exit handlers, on the fake VMCS of unittests/fake/vmx.c.
-LAPIC_SRCS := vmm/lapic.c vmm/lapic_ipi.c vmm/lapic_timer.c vmm/timer.c vmm/post.c vmm/startup.c
+DEVICE_SRCS := vmm/dev/pic.c vmm/dev/pit.c vmm/dev/rtc.c vmm/dev/fwcfg.c vmm/dev/pci.c
+LAPIC_SRCS := vmm/lapic.c vmm/lapic_ipi.c vmm/lapic_timer.c vmm/timer.c vmm/post.c vmm/startup.c vmm/platform.c $(DEVICE_SRCS)
+PORT_SRCS := vmm/ports.c vmm/com1.c lib/log.c lib/fmt.c
 FAKE_VCPU_SRCS := unittests/fake/vmx.c vmm/vcpu_regs.c unittests/fake/cpu.c vmm/inject.c vmm/exit_event.c $(LAPIC_SRCS)
 
 UNIT_TESTS += inject
@@ -90,13 +92,13 @@ UNIT_TESTS += exit_msr
 test_exit_msr_SRCS := $(FAKE_VCPU_SRCS) vmm/exit_msr.c
 
 UNIT_TESTS += exit_cpuid
-test_exit_cpuid_SRCS := $(FAKE_VCPU_SRCS) vmm/exit_cpuid.c
+test_exit_cpuid_SRCS := $(FAKE_VCPU_SRCS) vmm/exit_cpuid.c lib/log.c lib/fmt.c
 
 UNIT_TESTS += exit_cr
 test_exit_cr_SRCS := $(FAKE_VCPU_SRCS) vmm/exit_cr.c
 
 UNIT_TESTS += exit_io
-test_exit_io_SRCS := $(FAKE_VCPU_SRCS) vmm/exit_io.c vmm/com1.c vmm/linear.c lib/log.c lib/fmt.c
+test_exit_io_SRCS := $(FAKE_VCPU_SRCS) vmm/exit_io.c vmm/linear.c $(PORT_SRCS)
 
 UNIT_TESTS += exit_ept
 test_exit_ept_SRCS := $(FAKE_VCPU_SRCS) vmm/exit_ept.c vmm/linear.c vmm/decode.c
@@ -188,8 +190,8 @@ UNIT_TESTS += vmx
 test_vmx_SRCS := arch/x86/vmx.c arch/x86/vmxctls.c unittests/fake/vmxcpu.c unittests/fake/cpu.c
 
 UNIT_TESTS += vm
-test_vm_SRCS := vmm/vm.c vmm/owner.c vmm/vcpu.c vmm/guestram.c vmm/ept.c vmm/inject.c $(LAPIC_SRCS) vmm/loader.c vmm/multiboot.c \
-	vmm/image_place.c vmm/mbi.c mm/ptable.c lib/log.c lib/fmt.c $(test_kmalloc_SRCS) unittests/fake/vm.c
+test_vm_SRCS := vmm/vm.c vmm/owner.c vmm/vcpu.c vmm/guestram.c vmm/ept.c vmm/inject.c $(LAPIC_SRCS) vmm/platform_create.c vmm/loader.c \
+	vmm/loader_linux.c vmm/bzimage.c vmm/multiboot.c vmm/image_place.c vmm/mbi.c mm/ptable.c lib/log.c lib/fmt.c $(test_kmalloc_SRCS) unittests/fake/vm.c
 
 UNIT_TESTS += window
 test_window_SRCS := asi/window.c $(test_asi_map_SRCS)
@@ -272,3 +274,25 @@ test_runqueue_walk_SRCS := $(test_runqueue_SRCS)
 # boot/smp.c and arch/x86/tscsync.c are included here.
 UNIT_TESTS += smp
 test_smp_SRCS := unittests/fake/cpu.c lib/log.c lib/fmt.c
+
+UNIT_TESTS += bzimage
+test_bzimage_SRCS := vmm/bzimage.c lib/fmt.c
+
+UNIT_TESTS += pic
+test_pic_SRCS := vmm/dev/pic.c
+
+UNIT_TESTS += pit
+test_pit_SRCS := vmm/dev/pit.c
+
+UNIT_TESTS += devices
+test_devices_SRCS := vmm/dev/rtc.c vmm/dev/fwcfg.c vmm/dev/pci.c
+
+UNIT_TESTS += platform
+test_platform_SRCS := unittests/fake/vmx.c unittests/fake/cpu.c vmm/inject.c $(LAPIC_SRCS) $(PORT_SRCS)
+
+# Ports at random, under libFuzzer (make fuzz) and in test_walk_devices:
+fuzz_devices_SRCS := $(test_platform_SRCS)
+
+# unittests/fuzz_devices.c is included here.
+UNIT_TESTS += walk_devices
+test_walk_devices_SRCS := $(fuzz_devices_SRCS)

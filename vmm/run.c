@@ -184,11 +184,10 @@ static void prepare_entry(struct vcpu *v)
 	vcpu_sync_ept(v);
 	vcpu_deliver_events(v);
 	/* The preemption timer stands still while we run, a deadline of the guest's does not. */
-	if (v->timer_deadline) {
-		now = rdtsc();
-		arm_preemption_timer(v, now);
+	now = rdtsc();
+	arm_preemption_timer(v, now); /* also if there is no deadline any more */
+	if (v->timer_deadline)
 		due = MIN(due, MIN(v->timer_deadline, now + TIMER_LATE_MAX));
-	}
 	v->events.due = v->events.windows ? 0 : due;
 }
 

@@ -12,6 +12,7 @@
 #include "arch/layout.h"
 #include "arch/spinlock.h"
 #include "vmm/com1.h"
+#include "vmm/platform.h"
 #include "vmm/post.h"
 #include "vmm/vmoptions.h"
 
@@ -54,6 +55,8 @@ struct vm {
 	uint64_t limit; /* ticks in the guest that limit_ms= allows; 0: no limit */
 
 	struct com1 com1;
+	struct platform platform;
+	bool hole_is_ram; /* between 640 KiB and 1 MiB too; guests are told that it is reserved */
 	uint64_t
 		unserved; /* accesses to MMIO and ports that nothing serves; the first are reported */
 
