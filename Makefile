@@ -144,15 +144,15 @@ $B/unittests/test_$1: unittests/test_$1.c $$(test_$1_SRCS) Makefile unittests/te
 endef
 $(foreach t,$(UNIT_TESTS),$(eval $(call unit_test,$t)))
 
-# unittests/host: real locks and a thread for each CPU, for what unittests/fake has no answer to.
+# unittests/host: real locks, whose order is checked, and a thread for each CPU, for what unittests/fake has no answer to.
 THREAD_CFLAGS := -std=gnu11 -g -O1 -Wall -Wextra -Werror -Iunittests/host -Iunittests/fake -Iarch/x86/include -I.
 
 $B/unittests/test_thread_mm: unittests/thread_mm.c $(thread_mm_SRCS) Makefile unittests/tests.mk
-	$(call host_program,HOSTCC,$(HOSTCC) $(THREAD_CFLAGS) -fsanitize=thread -DFAKE_RAM_SIZE='(256UL << 20)',unittests/thread_mm.c $(thread_mm_SRCS),-lpthread)
+	$(call host_program,HOSTCC,$(HOSTCC) $(THREAD_CFLAGS) -fsanitize=thread -DDEBUG=1 -DFAKE_RAM_SIZE='(256UL << 20)',unittests/thread_mm.c $(thread_mm_SRCS),-lpthread)
 
 # Accesses that other CPUs see, and that are volatile, are not taken for races.
 $B/unittests/test_thread_asi: unittests/thread_asi.c $(thread_asi_SRCS) Makefile unittests/tests.mk
-	$(call host_program,HOSTCC,$(HOSTCC) $(THREAD_CFLAGS) -fsanitize=thread --param=tsan-distinguish-volatile=1 -DFAKE_RAM_SIZE='(256UL << 20)',unittests/thread_asi.c $(thread_asi_SRCS),-lpthread)
+	$(call host_program,HOSTCC,$(HOSTCC) $(THREAD_CFLAGS) -fsanitize=thread --param=tsan-distinguish-volatile=1 -DDEBUG=1 -DFAKE_RAM_SIZE='(256UL << 20)',unittests/thread_asi.c $(thread_asi_SRCS),-lpthread)
 
 tsan: $B/unittests/test_thread_mm $B/unittests/test_thread_asi ## allocators and ASI on several CPUs under ThreadSanitizer (SECONDS=n LOOPS=n SEED=n)
 	$Q$B/unittests/test_thread_mm

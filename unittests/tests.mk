@@ -254,3 +254,7 @@ test_cpusame_SRCS := arch/x86/cpusame.c
 # boot/smp.c and arch/x86/tscsync.c are included here.
 UNIT_TESTS += smp
 test_smp_SRCS := unittests/fake/cpu.c lib/log.c lib/fmt.c
+
+UNIT_TESTS += spinlock
+test_spinlock_SRCS :=
+test_spinlock_CFLAGS := -DDEBUG=1
