@@ -160,12 +160,12 @@ $B/unittests/test_$1: unittests/test_$1.c $$(test_$1_SRCS) Makefile unittests/te
 endef
 $(foreach t,$(UNIT_TESTS),$(eval $(call unit_test,$t)))
 
-# unittests/host: real locks and a thread for each CPU, for what unittests/fake has no answer to.
+# unittests/host: real locks, whose order is checked, and a thread for each CPU, for what unittests/fake has no answer to.
 THREAD_CFLAGS := -std=gnu11 -g -O1 -Wall -Wextra -Werror -Iunittests/host -Iunittests/fake -Iarch/x86/include -I.
 
 define thread_test
 $B/unittests/test_thread_$1: unittests/thread_$1.c $$(thread_$1_SRCS) Makefile unittests/tests.mk
-	$$(call host_program,HOSTCC,$$(HOSTCC) $$(THREAD_CFLAGS) -fsanitize=thread $$(thread_$1_CFLAGS),unittests/thread_$1.c $$(thread_$1_SRCS),-lpthread)
+	$$(call host_program,HOSTCC,$$(HOSTCC) $$(THREAD_CFLAGS) -fsanitize=thread -DDEBUG=1 $$(thread_$1_CFLAGS),unittests/thread_$1.c $$(thread_$1_SRCS),-lpthread)
 endef
 $(foreach t,$(THREAD_TESTS),$(eval $(call thread_test,$t)))
 

@@ -21,7 +21,7 @@
 #include "mm/hostmap.h"
 #include "mm/quarantine.h"
 
-__nonsensitive struct spinlock asi_lock;
+__nonsensitive struct spinlock asi_lock = SPINLOCK(LOCK_ASI);
 struct asi *asi_domains[DOMAINS_MAX];
 
 /*

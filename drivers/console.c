@@ -85,13 +85,17 @@ void console_write(const char *text, size_t len)
 	flags = irq_save();
 	locked = console_lock(this_cpu(cpu_number) + 1);
 	this_cpu(locks_held)++;
+	if (locked)
+		lock_order_take(LOCK_CONSOLE);
 	for (size_t i = 0; i < len; i++) {
 		if (text[i] == '\n')
 			put(port, '\r');
 		put(port, text[i]);
 	}
-	if (locked)
+	if (locked) {
 		__atomic_store_n(&console_holder, 0, __ATOMIC_RELEASE);
+		lock_order_give(LOCK_CONSOLE);
+	}
 	this_cpu(locks_held)--;
 	irq_restore(flags);
 }

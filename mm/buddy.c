@@ -12,7 +12,7 @@
 #include "mm/pagecache.h"
 #include "mm/pool.h"
 
-__nonsensitive struct buddy buddy;
+__nonsensitive struct buddy buddy = { .lock = SPINLOCK(LOCK_BUDDY) };
 
 static void pool_link(struct mem_pool *pool, struct page *run, unsigned int order)
 {

@@ -18,8 +18,8 @@ struct percpu_half {
 	struct percpu_stats stats;
 };
 
-static __nonsensitive struct percpu_half percpu_global;
-static struct percpu_half percpu_secret;
+static __nonsensitive struct percpu_half percpu_global = { .lock = SPINLOCK(LOCK_PERCPU) };
+static struct percpu_half percpu_secret = { .lock = SPINLOCK(LOCK_PERCPU) };
 static __nonsensitive uint64_t percpu_cpus; /* that have areas, a bit each */
 _Static_assert(CPUS_MAX <= 64, "a bit for each CPU");
 

@@ -35,7 +35,8 @@ static const struct slab_cpu no_cpus[CPUS_MAX] = {
 
 /* The caches of SENSITIVE and GLOBAL; those of LOCAL are in their owners. */
 static __nonsensitive struct slab_cache *slab_caches[LOCAL];
-static __nonsensitive struct spinlock slab_caches_lock; /* guards all lists of caches */
+static __nonsensitive struct spinlock slab_caches_lock =
+	SPINLOCK(LOCK_CACHES); /* guards all lists of caches */
 
 static __always_inline struct slab_cpu *this_slab_cpu(const struct slab_cache *cache)
 {
@@ -426,6 +427,7 @@ void slab_cache_init(struct slab_cache *cache, const char *name, size_t size, si
 				      .window = (uint64_t)(class == LOCAL ? hpa_to_local(HPA(0))
 									  : hpa_to_direct(HPA(0))),
 				      .tag = slab_encode_cache(cache),
+				      .lock = SPINLOCK(LOCK_SLAB),
 				      .keep = 1 };
 	cache->stride = cache->size + (DEBUG ? SLAB_REDZONE_SIZE : 0);
 	cache->stride = ALIGN_UP(MAX(cache->stride, STRIDE_MIN), cache->align);

@@ -31,7 +31,7 @@ struct vm_range {
 
 #define NR_RANGES (LOCAL + OWNER_MAX + 1)
 
-static __nonsensitive struct spinlock vm_lock;
+static __nonsensitive struct spinlock vm_lock = SPINLOCK(LOCK_VMALLOC);
 static __nonsensitive struct vm_range vm_ranges[NR_RANGES]; /* SENSITIVE, GLOBAL, LOCAL + owner */
 
 static struct vm_range *range_of(enum mem_class class, const struct mem_owner *owner)

@@ -278,7 +278,7 @@ static void test_serves_while_waiting(void **state)
 /* Nobody waits with a lock held, and a handler does not wait for what it may have interrupted. */
 static void test_can_wait(void **state)
 {
-	struct spinlock lock = { 0 };
+	struct spinlock lock = SPINLOCK(LOCK_VM);
 	uint64_t flags;
 
 	(void)state;

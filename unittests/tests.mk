@@ -296,3 +296,7 @@ fuzz_devices_SRCS := $(test_platform_SRCS)
 # unittests/fuzz_devices.c is included here.
 UNIT_TESTS += walk_devices
 test_walk_devices_SRCS := $(fuzz_devices_SRCS)
+
+UNIT_TESTS += spinlock
+test_spinlock_SRCS :=
+test_spinlock_CFLAGS := -DDEBUG=1

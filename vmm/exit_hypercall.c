@@ -61,7 +61,7 @@ static int64_t pend_irq(struct vcpu *v, uint64_t vector)
 static int64_t touch_sensitive(uint64_t locked)
 {
 	static volatile uint32_t sensitive;
-	struct spinlock lock = { 0 };
+	struct spinlock lock = SPINLOCK(LOCK_VM);
 	uint64_t flags = 0;
 
 	if (locked)

@@ -38,7 +38,7 @@ void rq_init(uint64_t slice, uint64_t cpus)
 
 		first_of_core[cpu] = core;
 		cores |= BIT(core);
-		queues[core] = (struct runqueue){ 0 };
+		queues[core] = (struct runqueue){ .lock = SPINLOCK(LOCK_RUNQUEUE) };
 		list_init(&queues[core].members);
 	}
 }

@@ -89,6 +89,7 @@ static int vm_alloc(const struct vm_options *options, struct vm **out)
 		return -ENOMEM;
 	}
 	vm->options = *options;
+	spin_init(&vm->lock, LOCK_VM);
 	vm->owner = owner;
 	vm->asi = asi;
 	*out = vm;

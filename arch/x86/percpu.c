@@ -11,7 +11,7 @@ extern char __percpu_sensitive_start[], __percpu_sensitive_end[];
 
 __percpu uint64_t percpu_offset, percpu_sensitive_offset;
 __percpu uint32_t cpu_number;
-__percpu uint32_t locks_held; /* arch/spinlock.h */
+__percpu uint32_t locks_held, lock_ranks; /* arch/spinlock.h */
 
 void percpu_init(uint32_t cpu)
 {

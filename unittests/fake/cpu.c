@@ -74,6 +74,7 @@ uint64_t spin_lock(struct spinlock *l)
 
 	ASSERT(!spin_is_held(l));
 	ASSERT(nr_held < LOCKS_MAX);
+	ASSERT(l->rank != LOCK_UNRANKED && (!nr_held || held[nr_held - 1]->rank < l->rank));
 	l->next++;
 	held[nr_held++] = l;
 	locks_held++;

@@ -11,7 +11,7 @@ char fake_panic_text[256];
 bool host_scrubs = true;
 _Thread_local uint64_t host_scrubbed;
 _Thread_local uint32_t cpu_number;
-_Thread_local uint32_t locks_held;
+_Thread_local uint32_t locks_held, lock_ranks;
 
 void fake_assert_failed(const char *expression, const char *file, int line)
 {

@@ -2,16 +2,13 @@
 /*
  * Locks for a test with one thread: waiting would be for ever, so taking a lock
  * twice fails the test. Who holds what is known, so that a fake can demand that
- * nothing is held. A failed assertion releases everything.
+ * nothing is held. A wrong order fails the test too. A failed assertion releases everything.
  */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
 #include "arch/insn.h"
-
-struct spinlock {
-	uint32_t next, owner;
-};
+#include "arch/lockorder.h"
 
 /* unittests/fake/cpu.c */
 uint64_t spin_lock(struct spinlock *l);
