@@ -245,6 +245,12 @@ test_topology_SRCS := arch/x86/topology.c
 UNIT_TESTS += cpusame
 test_cpusame_SRCS := arch/x86/cpusame.c
 
+UNIT_TESTS += lapic_ipi
+test_lapic_ipi_SRCS := $(test_lapic_SRCS)
+
+UNIT_TESTS += startup
+test_startup_SRCS := vmm/vmcs.c $(test_lapic_SRCS)
+
 # boot/smp.c and arch/x86/tscsync.c are included here.
 UNIT_TESTS += smp
 test_smp_SRCS := unittests/fake/cpu.c lib/log.c lib/fmt.c
