@@ -245,6 +245,12 @@ test_topology_SRCS := arch/x86/topology.c
 UNIT_TESTS += cpusame
 test_cpusame_SRCS := arch/x86/cpusame.c
 
+UNIT_TESTS += runqueue
+test_runqueue_SRCS := vmm/runqueue.c unittests/fake/cpu.c
+
+UNIT_TESTS += runqueue_walk
+test_runqueue_walk_SRCS := $(test_runqueue_SRCS)
+
 UNIT_TESTS += lapic_ipi
 test_lapic_ipi_SRCS := $(test_lapic_SRCS)
 

@@ -126,12 +126,13 @@ int sched_start(struct vm *vm)
 	vm->nr_awake = 1;
 	vm->nr_in_queues = vm->nr_vcpus;
 	__atomic_fetch_add(&vms_alive, 1, __ATOMIC_SEQ_CST);
+	/* Once it is there it may run on any CPU, which changes all of this. */
 	for (uint32_t id = 0; id < vm->nr_vcpus; id++) {
-		struct sched_entity *e = vm->vcpus[id]->sched;
+		uint32_t core = rq_choose();
 
-		rq_add(e);
-		vm->post[id].cpu = e->core;
-		ask_and_kick(e->core);
+		vm->post[id].cpu = core;
+		rq_add(vm->vcpus[id]->sched, core);
+		ask_and_kick(core);
 	}
 	return 0;
 }
@@ -159,6 +160,14 @@ static void end_vcpu(struct vcpu *v)
 }
 
 /* ---- turns ---- */
+
+/* They come back to the loop once, and find that they are not alone: a turn that is not shared has no end. */
+void sched_crowded(uint32_t core)
+{
+	for_each_cpu (cpu, cpu_siblings(core) & cpus)
+		if (cpu != this_cpu(cpu_number))
+			ask_and_kick(cpu);
+}
 
 /* Mail, or the end of its VM: read without a lock, by whoever looks for work. */
 bool sched_may_wake(const struct sched_entity *e)
