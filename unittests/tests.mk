@@ -251,6 +251,10 @@ test_runqueue_SRCS := vmm/runqueue.c unittests/fake/cpu.c
 UNIT_TESTS += runqueue_walk
 test_runqueue_walk_SRCS := $(test_runqueue_SRCS)
 
+# vmm/ready.c is included here.
+UNIT_TESTS += post
+test_post_SRCS := vmm/post.c unittests/fake/cpu.c
+
 UNIT_TESTS += lapic_ipi
 test_lapic_ipi_SRCS := $(test_lapic_SRCS)
 

@@ -123,7 +123,7 @@ int sched_start(struct vm *vm)
 	/* A limit beyond what the TSC counts is none. */
 	if (__builtin_mul_overflow(vm->options.limit_ms, tsc_khz(), &vm->limit))
 		vm->limit = 0;
-	vm->nr_awake = 1;
+	vm->awake = AWAKE_ONE;
 	vm->nr_in_queues = vm->nr_vcpus;
 	__atomic_fetch_add(&vms_alive, 1, __ATOMIC_SEQ_CST);
 	/* Once it is there it may run on any CPU, which changes all of this. */

@@ -25,6 +25,11 @@ enum verdict {
 
 struct vcpu;
 
+/* In vm->awake: how many are, and how often one has begun to be. */
+#define AWAKE_ONE  1UL
+#define AWAKE_MASK 0xffffffffUL
+#define AWAKE_CAME (AWAKE_MASK + 1)
+
 struct vm {
 	struct vm_options options; /* name, memory, limit */
 	struct mem_owner *owner;   /* GLOBAL */
@@ -32,7 +37,7 @@ struct vm {
 	struct vcpu *vcpus[VCPUS_MAX];
 	uint32_t nr_vcpus; /* that have been made */
 	struct vcpu_post post[VCPUS_MAX];
-	uint32_t nr_awake;     /* vCPUs that run, or will by themselves; atomic */
+	uint64_t awake;	       /* vCPUs that run, or will by themselves: AWAKE_*; atomic */
 	uint32_t nr_in_queues; /* vCPUs that the scheduler has; atomic */
 	bool has_ended;	       /* all of them are gone, and it has been reported */
 
