@@ -219,7 +219,8 @@ thread_mm_SRCS := $(BUDDY_SRCS) mm/slab.c mm/slab_run.c mm/vmarea.c mm/vmalloc.c
 # The scheduler, with what it is told by posts, and guests that are small programs:
 THREAD_TESTS += sched
 thread_sched_CFLAGS := --param tsan-distinguish-volatile=1
-thread_sched_SRCS := vmm/schedule.c vmm/runqueue.c vmm/post.c vmm/ready.c arch/x86/world.c arch/x86/cpus.c unittests/host/cpu.c
+thread_sched_SRCS := vmm/schedule.c vmm/runqueue.c vmm/post.c vmm/ready.c arch/x86/world.c arch/x86/cpus.c unittests/host/cpu.c \
+	unittests/host/sched_machine.c
 
 # The world that is stopped:
 THREAD_TESTS += world
