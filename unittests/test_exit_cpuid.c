@@ -204,6 +204,63 @@ static void test_topology_and_clock(void **state)
 	assert_int_equal(guest(0x80000008, 0).eax, 0x3028);
 }
 
+/*
+ * Each vCPU is a core of its own in one package. SDM, "CPUID", leaves 1, 4 and 0Bh: what software counts CPUs by, and
+ * takes their APIC IDs apart.
+ */
+static void test_topology(void **state)
+{
+	static const struct {
+		uint32_t cpus, bits; /* bits of the APIC ID that tell cores apart */
+	} cases[] = { { 1, 0 }, { 2, 1 }, { 3, 2 }, { 8, 3 } };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		uint32_t cpus = cases[i].cpus;
+
+		fake_vm.options.cpus = cpus;
+		for (uint32_t id = 0; id < cpus; id++) {
+			struct cpuid_regs one, cache, thread, core, none;
+
+			V->id = id;
+			one = guest(1, 0);
+			cache = guest(4, 2);
+			thread = guest(0xb, 0);
+			core = guest(0xb, 1);
+			none = guest(0xb, 2);
+			assert_int_equal(one.ebx >> 24, id);
+			assert_int_equal(one.ebx >> 16 & 0xff, cpus);
+			assert_int_equal(one.edx >> 28 & 1, cpus > 1); /* HTT */
+			assert_int_equal((cache.eax >> 26) + 1, cpus); /* cores of the package */
+			assert_int_equal(cache.eax >> 14 & 0xfff, 0);  /* none shares the cache */
+			assert_int_equal(thread.eax, 0);
+			assert_int_equal(thread.ebx, 1);
+			assert_int_equal(thread.ecx, 1 << 8);
+			assert_int_equal(core.eax, cases[i].bits);
+			assert_int_equal(core.ebx, cpus);
+			assert_int_equal(core.ecx, 2 << 8 | 1);
+			assert_int_equal(none.eax | none.ebx, 0);
+			assert_int_equal(none.ecx, 2); /* no such level: type 0 */
+			assert_int_equal(thread.edx, id);
+			assert_int_equal(core.edx, id);
+			assert_int_equal(none.edx, id);
+			assert_int_equal(id >> core.eax, 0); /* the package's ID */
+			/* The rest is the same on all. */
+			assert_int_equal(one.ebx & 0xffff, 0xffff);
+		}
+	}
+}
+
+/* A cache that is not there has no cores that share it. */
+static void test_no_cache(void **state)
+{
+	(void)state;
+	fake_vm.options.cpus = 8;
+	host_max = 3;
+	exit_cpuid_init();
+	assert_true(is_zero(guest(4, 0)));
+}
+
 static void test_offered_registers(void **state)
 {
 	(void)state;
@@ -262,6 +319,8 @@ int main(void)
 		cmocka_unit_test_setup(test_out_of_range, start),
 		cmocka_unit_test_setup(test_follows_guest, start),
 		cmocka_unit_test_setup(test_topology_and_clock, start),
+		cmocka_unit_test_setup(test_topology, start),
+		cmocka_unit_test_setup(test_no_cache, start),
 		cmocka_unit_test_setup(test_offered_registers, start),
 		cmocka_unit_test_setup(test_controls, start),
 		cmocka_unit_test_setup(test_wrong_xsavec, start),

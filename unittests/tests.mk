@@ -236,6 +236,12 @@ THREAD_TESTS += asi
 thread_asi_CFLAGS := --param=tsan-distinguish-volatile=1 -DFAKE_RAM_SIZE='(256UL << 20)'
 thread_asi_SRCS := unittests/host/cpu.c unittests/host/ram.c
 
+# The scheduler, with what it is told by posts, and guests that are small programs:
+THREAD_TESTS += sched
+thread_sched_CFLAGS := --param tsan-distinguish-volatile=1
+thread_sched_SRCS := vmm/schedule.c vmm/runqueue.c vmm/post.c vmm/ready.c arch/x86/world.c arch/x86/cpus.c unittests/host/cpu.c \
+	unittests/host/sched_machine.c
+
 # The world that is stopped:
 THREAD_TESTS += world
 thread_world_SRCS := arch/x86/world.c arch/x86/cpus.c unittests/host/cpu.c
@@ -270,6 +276,16 @@ test_runqueue_SRCS := vmm/runqueue.c unittests/fake/cpu.c
 
 UNIT_TESTS += runqueue_walk
 test_runqueue_walk_SRCS := $(test_runqueue_SRCS)
+
+# vmm/ready.c is included here.
+UNIT_TESTS += post
+test_post_SRCS := vmm/post.c unittests/fake/cpu.c
+
+UNIT_TESTS += lapic_ipi
+test_lapic_ipi_SRCS := $(test_lapic_SRCS)
+
+UNIT_TESTS += startup
+test_startup_SRCS := vmm/vmcs.c $(test_lapic_SRCS)
 
 # boot/smp.c and arch/x86/tscsync.c are included here.
 UNIT_TESTS += smp

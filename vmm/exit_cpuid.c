@@ -219,11 +219,9 @@ static __noinline enum exit_action exit_cpuid_varying(struct vcpu *v)
 			r.ecx |= CPUID_1_ECX_X2APIC | CPUID_1_ECX_TSC_DEADLINE;
 		if (v->lapic && lapic_enabled(v->lapic))
 			r.edx |= CPUID_1_EDX_APIC;
-		r.ebx |= v->id << 24;
-		if (v->vm->options.cpus > 1) {
-			r.ebx |= v->vm->options.cpus << 16;
+		r.ebx |= v->id << 24 | v->vm->options.cpus << 16;
+		if (v->vm->options.cpus > 1)
 			r.edx |= CPUID_1_EDX_HTT;
-		}
 	} else if (leaf == 4 && r.eax & 0x1f) {
 		r.eax |= (v->vm->options.cpus - 1) << 26; /* each vCPU has caches of its own */
 	} else if (leaf == 0xb) {
@@ -355,7 +353,6 @@ void __init exit_cpuid_init(void)
 
 	find(0, 0)->eax = LEAF_MAX;
 	find(LEAF_EXTENDED, 0)->eax = LEAF_EXTENDED_MAX;
-	find(1, 0)->ebx |= 1 << 16; /* one logical processor; its APIC ID is 0 */
 	find(1, 0)->ecx |= CPUID_1_ECX_HYPERVISOR;
 	find(7, 0)->ebx |= CPUID_7_EBX_TSC_ADJUST; /* systems trust their TSC only with it */
 	fill_frequencies();

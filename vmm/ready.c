@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Whether a vCPU has something to run for, how long it sleeps otherwise, and when its VM will never wake again. */
 #include "arch/insn.h"
-#include "arch/tsc.h"
-#include "arch/vmx.h"
 #include "lib/bitops.h"
 #include "vmm/post.h"
 #include "vmm/runqueue.h"
@@ -59,7 +57,7 @@ static bool sleeps_too_long(const struct vcpu *v, uint64_t now)
 	return v->vm->limit && v->timer_deadline && now - v->exit_tsc >= v->vm->limit;
 }
 
-static bool wake(struct vcpu *v, uint64_t now)
+bool vcpu_wake(struct vcpu *v, uint64_t now)
 {
 	if (v->state == VCPU_RUNNABLE && !v->timer_deadline && !READ_ONCE(v->post->pending))
 		return true; /* most come back from the end of a turn */
@@ -78,7 +76,7 @@ bool vcpu_ready(struct vcpu *v, uint64_t end)
 
 	if (vm->limit && v->guest_ticks >= vm->limit)
 		vm_stop(vm, VERDICT_STOPPED, "time-limit", 0);
-	if (READ_ONCE(vm->verdict) == VERDICT_NONE && !wake(v, now) && sleeps_too_long(v, now))
+	if (READ_ONCE(vm->verdict) == VERDICT_NONE && !vcpu_wake(v, now) && sleeps_too_long(v, now))
 		vm_stop(vm, VERDICT_STOPPED, "time-limit", 0);
 	if (READ_ONCE(vm->verdict) != VERDICT_NONE)
 		v->state = VCPU_STOPPED;

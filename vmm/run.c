@@ -330,8 +330,7 @@ void vcpu_turns(struct vcpu *v)
 	for (;;) {
 		if (vcpu_ready(v, v->turn_end)) {
 			turn(v);
-			/* One that halts is looked at once more: it may be the last of its VM to do so. */
-			if (v->state == VCPU_RUNNABLE && is_wanted_back(v))
+			if (is_wanted_back(v))
 				break;
 		} else {
 			if (v->state == VCPU_STOPPED || is_wanted_back(v))

@@ -206,12 +206,13 @@ static void note_switch(struct sched_stats *s, const struct vcpu *v, uint64_t la
 }
 
 /*
- * Who sleeps is looked at once more when others have seen that it no longer runs: what they have posted before, without
+ * What has come since the guest halted is in the vCPU by now, and no longer in the post: it is looked at while it is
+ * loaded. Who sleeps is looked at once more when others have seen that it no longer runs: what they have posted before, without
  * asking this CPU, is found now (vmm/post.c).
  */
 static void put_back(struct vcpu *v, uint32_t cpu, uint64_t ticks)
 {
-	bool sleeps = v->state != VCPU_RUNNABLE && !v->request.number;
+	bool sleeps = !v->request.number && !vcpu_wake(v, rdtsc());
 	bool keep = !sleeps && rq_is_alone(v->sched); /* nobody else wants it, nor this CPU */
 
 	if (!keep)
@@ -286,6 +287,14 @@ static void audit_between_turns(void)
 	world_resume();
 }
 
+/* Whatever this CPU is asked from here on ends its rest; what it was asked before is looked at now. */
+static void begin_to_look(void)
+{
+	irq_window(); /* others may wait for this CPU, whatever it finds to do or does not */
+	WRITE_ONCE(this_cpu(sched_asked), false);
+	memory_fence();
+}
+
 void sched_run(void)
 {
 	uint32_t cpu = this_cpu(cpu_number);
@@ -293,10 +302,10 @@ void sched_run(void)
 	uint64_t end;
 
 	ASSERT(!irqs_enabled());
-	while (__atomic_load_n(&vms_alive, __ATOMIC_SEQ_CST)) {
-		irq_window(); /* others may wait for this CPU, whatever it finds to do or does not */
-		this_cpu(sched_asked) = false;
-		memory_fence(); /* before this CPU looks for what it was asked about */
+	for (;;) {
+		begin_to_look();
+		if (!__atomic_load_n(&vms_alive, __ATOMIC_SEQ_CST))
+			break;
 		if (cpu == 0 && audit.period)
 			audit_between_turns();
 		e = rq_pick(cpu, rdtsc(), &end);

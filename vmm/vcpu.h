@@ -132,6 +132,11 @@ void vcpu_run(struct vcpu *v, uint64_t end, bool alone);
  * it sleeps, or has stopped (vmm/ready.c). Unrestricted, or restricted on its own.
  */
 bool vcpu_ready(struct vcpu *v, uint64_t end);
+/*
+ * Lets what has come for the loaded vCPU up to TSC @now wake it, its mail too. False: it sleeps. The last one of a VM to
+ * fall asleep for good stops the VM ("halted"). Part of vcpu_ready(), and for the scheduler before it lets one sleep.
+ */
+bool vcpu_wake(struct vcpu *v, uint64_t now);
 /* When a sleeping vCPU is to be looked at without a reason from outside: TSC, or RQ_NEVER. */
 uint64_t vcpu_wake_time(const struct vcpu *v);
 

@@ -44,3 +44,23 @@ void panic_at(unsigned long rip, unsigned long rbp, const char *fmt, ...)
 	va_end(ap);
 	abort();
 }
+
+/*
+ * With -fsanitize=thread and --param tsan-distinguish-volatile=1: READ_ONCE and WRITE_ONCE are meant to race, as loads and
+ * stores of a machine do.
+ */
+#define VOLATILE(n)                             \
+	void __tsan_volatile_read##n(void *p);  \
+	void __tsan_volatile_write##n(void *p); \
+	void __tsan_volatile_read##n(void *p)   \
+	{                                       \
+		(void)p;                        \
+	}                                       \
+	void __tsan_volatile_write##n(void *p)  \
+	{                                       \
+		(void)p;                        \
+	}
+VOLATILE(1)
+VOLATILE(2)
+VOLATILE(4)
+VOLATILE(8)

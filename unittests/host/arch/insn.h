@@ -70,6 +70,8 @@ static inline void rep_stosb(void *dst, uint8_t byte, uint64_t len)
 {
 	memset(dst, byte, len);
 }
+/* A test's own. */
+void irq_window(void);
 /* unittests/fake/mmu.c */
 void write_cr3(uint64_t v);
 uint64_t read_cr3(void);
