@@ -21,10 +21,11 @@ SRCS := \
 	asi/domain.c asi/map.c asi/switch.c asi/shootdown.c asi/stun.c asi/mitigate.c asi/fault.c asi/crossing.c asi/describe.c asi/window.c \
 	asi/audit.c asi/audit_rules.c asi/surface.c asi/secrets.c asi/secrets_search.c \
 	drivers/uart16550.c drivers/console.c drivers/exitdev.c drivers/acpi.c \
-	vmm/vmoptions.c vmm/multiboot.c vmm/image_place.c vmm/mbi.c vmm/loader.c vmm/guestwalk.c vmm/guestmem.c vmm/guestram.c vmm/ept.c \
+	vmm/vmoptions.c vmm/multiboot.c vmm/image_place.c vmm/mbi.c vmm/bzimage.c vmm/loader.c vmm/loader_linux.c vmm/guestwalk.c vmm/guestmem.c vmm/guestram.c vmm/ept.c \
 	vmm/vmcs.c vmm/owner.c vmm/vm.c vmm/vcpu.c vmm/vcpu_regs.c vmm/startup.c vmm/ready.c vmm/run.c vmm/strict.c vmm/audit.c vmm/audit_ept.c vmm/secrets.c vmm/idle.c vmm/runqueue.c vmm/schedule.c vmm/trace.c \
 	vmm/inject.c vmm/post.c vmm/timer.c vmm/decode.c vmm/lapic.c vmm/lapic_ipi.c vmm/lapic_timer.c \
-	vmm/com1.c vmm/linear.c vmm/exit_cpuid.c vmm/exit_msr.c vmm/exit_io.c vmm/exit_cr.c vmm/exit_insn.c \
+	vmm/dev/pic.c vmm/dev/pit.c vmm/dev/rtc.c vmm/dev/fwcfg.c vmm/dev/pci.c vmm/platform.c vmm/platform_create.c vmm/com1.c vmm/ports.c \
+	vmm/linear.c vmm/exit_cpuid.c vmm/exit_msr.c vmm/exit_io.c vmm/exit_cr.c vmm/exit_insn.c \
 	vmm/exit_hypercall.c vmm/exit_event.c vmm/exit_ept.c vmm/stats.c vmm/report.c vmm/report_mem.c vmm/report_crossing.c vmm/report_trace.c vmm/report_details.c \
 	boot/bootinfo.c boot/options.c boot/teststack.c boot/crash.c boot/selftest_stack.c boot/selftest_audit.c boot/selftest_secrets.c boot/selftest_cpus.c boot/selftest.c \
 	boot/torture.c boot/torture_scenarios.c boot/measure.c boot/ap.c boot/smp.c boot/guests.c boot/main.c
@@ -44,7 +45,7 @@ LDFLAGS := -static -nostdlib -z max-page-size=4096 --no-warn-rwx-segments --buil
 OBJS := $(SRCS:%=$B/obj/%.o) $(ASMS:%=$B/obj/%.o)
 IMAGE := $B/vestibule.elf
 
-.PHONY: all run test attack bench check model unittests tsan fuzz mutants coverage bench-mm gdb clang format clean deps help
+.PHONY: all run test linux attack bench bench-kvm check model unittests tsan fuzz mutants coverage bench-mm gdb clang format clean deps help
 .DELETE_ON_ERROR:
 
 all: $(IMAGE) $B/vestibule.iso guests ## the image, its ISO and the test guests
@@ -57,13 +58,14 @@ deps: ## installs the Debian packages that are missing
 
 run: deps ## boots the demo guests and prints the table of exit rates
 	$Q$(MAKE) --no-print-directory all
-	$Qscripts/run $(DEMO)
+	$Qscripts/run --cmdline detail=on $(DEMO)
+	@echo 'Pictures of it: scripts/report build/run.log'
 
 DEMO := --guest build/guests/hello.elf,mem=32:world --guest build/guests/exits.elf,mem=32:n=2000 \
 	--guest build/guests/ept-touch.elf,mem=32 --guest build/guests/xsave.elf,mem=32
 
 test: deps ## unit tests, checks, the model, guests in Bochs, UEFI in QEMU
-	$Q$(MAKE) --no-print-directory all unittests clang
+	$Q$(MAKE) --no-print-directory all unittests clang $B/peer/init
 	$Q$(MAKE) --no-print-directory B=build/debug DEBUG=1 build/debug/vestibule.elf
 	$Qscripts/test
 
@@ -71,8 +73,21 @@ bench: deps ## exit costs in every mode, side by side, with targets (BASE=DIR: c
 	$Q$(MAKE) --no-print-directory all
 	$Qscripts/bench $(DEMO) $(if $(BASE),--base $(BASE))
 
+bench-kvm: deps ## KVM beside ours: the same guest on Debian's kernel, same machine (ARGS="--count N")
+	$Q$(MAKE) --no-print-directory all $B/peer/init
+	$Qscripts/bench-kvm $(ARGS)
+
+# A program for Linux: with all that it needs in itself, since nothing else is there.
+$B/peer/init: $(wildcard scripts/peer/*.[ch]) Makefile
+	@mkdir -p $(@D)
+	@echo "  PEER    $@"
+	$Q$(HOSTCC) -std=gnu11 -O2 -static -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Werror -o $@ $(filter %.c,$^)
+
 check: $(IMAGE) ## layers, headers, sizes, format, image
 	$Qscripts/test --only '^check'
+
+linux: deps ## Debian's kernel and an initrd for it, in build/linux/ (guests to run by scripts/run)
+	$Qscripts/linux
 
 attack: all ## two guests that cause ten million exits at random, with audits (N=exits SEED=n)
 	$Qscripts/attack --exits $(N) --seed $(SEED)
@@ -138,7 +153,7 @@ $Q{ $2 -MM -MP -MT $@ $(sort $3) && echo "$(sort $3):"; } >$@.d
 $Q$2 -o $@ $(sort $3) $4
 endef
 
-unittests: $(UNIT_TESTS:%=$B/unittests/test_%) $B/unittests/test_thread_mm $B/unittests/test_thread_asi $B/unittests/bench_mm ## the host unit tests (cmocka, ASan, UBSan)
+unittests: $(UNIT_TESTS:%=$B/unittests/test_%) $(THREAD_TESTS:%=$B/unittests/test_thread_%) $B/unittests/bench_mm ## the host unit tests (cmocka, ASan, UBSan)
 
 define unit_test
 $B/unittests/test_$1: unittests/test_$1.c $$(test_$1_SRCS) Makefile unittests/tests.mk
@@ -149,16 +164,14 @@ $(foreach t,$(UNIT_TESTS),$(eval $(call unit_test,$t)))
 # unittests/host: real locks and a thread for each CPU, for what unittests/fake has no answer to.
 THREAD_CFLAGS := -std=gnu11 -g -O1 -Wall -Wextra -Werror -Iunittests/host -Iunittests/fake -Iarch/x86/include -I.
 
-$B/unittests/test_thread_mm: unittests/thread_mm.c $(thread_mm_SRCS) Makefile unittests/tests.mk
-	$(call host_program,HOSTCC,$(HOSTCC) $(THREAD_CFLAGS) -fsanitize=thread -DFAKE_RAM_SIZE='(256UL << 20)',unittests/thread_mm.c $(thread_mm_SRCS),-lpthread)
+define thread_test
+$B/unittests/test_thread_$1: unittests/thread_$1.c $$(thread_$1_SRCS) Makefile unittests/tests.mk
+	$$(call host_program,HOSTCC,$$(HOSTCC) $$(THREAD_CFLAGS) -fsanitize=thread $$(thread_$1_CFLAGS),unittests/thread_$1.c $$(thread_$1_SRCS),-lpthread)
+endef
+$(foreach t,$(THREAD_TESTS),$(eval $(call thread_test,$t)))
 
-# Accesses that other CPUs see, and that are volatile, are not taken for races.
-$B/unittests/test_thread_asi: unittests/thread_asi.c $(thread_asi_SRCS) Makefile unittests/tests.mk
-	$(call host_program,HOSTCC,$(HOSTCC) $(THREAD_CFLAGS) -fsanitize=thread --param=tsan-distinguish-volatile=1 -DFAKE_RAM_SIZE='(256UL << 20)',unittests/thread_asi.c $(thread_asi_SRCS),-lpthread)
-
-tsan: $B/unittests/test_thread_mm $B/unittests/test_thread_asi ## allocators and ASI on several CPUs under ThreadSanitizer (SECONDS=n LOOPS=n SEED=n)
-	$Q$B/unittests/test_thread_mm
-	$Q$B/unittests/test_thread_asi
+tsan: $(THREAD_TESTS:%=$B/unittests/test_thread_%) ## allocators, ASI, scheduler, posts and the stopped world on several CPUs under ThreadSanitizer (SEED=n SECONDS=n COUNT=n)
+	$Qfor t in $^; do echo "  TSAN    $$t"; $$t || exit 1; done
 
 bench-mm: deps ## the allocators beside glibc, jemalloc and mimalloc, with targets
 	$Q$(MAKE) --no-print-directory $B/unittests/bench_mm
@@ -174,18 +187,22 @@ mutants: ## plants faults in copies of the sources, each to be seen by a unit te
 coverage: ## lines and branches of mm/ that the unit tests take
 	$Qscripts/coverage
 
-# Finds stay in build/fuzz/; the corpus grows there too.
-fuzz: deps ## libFuzzer on all allocators and restricted tables (FUZZ_SECONDS=n)
-	$Q$(MAKE) --no-print-directory $B/unittests/fuzz_mm
-	@mkdir -p build/fuzz/corpus
-	$Q$B/unittests/fuzz_mm -max_total_time=$(FUZZ_SECONDS) -max_len=512 -timeout=20 -verbosity=0 -print_final_stats=1 -artifact_prefix=build/fuzz/ build/fuzz/corpus
+# Finds stay in build/fuzz/; the corpora grow there too.
+FUZZERS := fuzz_mm fuzz_devices
+fuzz: deps ## libFuzzer on all allocators and restricted tables, and on guests' devices (FUZZ_SECONDS=n each)
+	$Q$(MAKE) --no-print-directory $(FUZZERS:%=$B/unittests/%)
+	$Qfor f in $(FUZZERS); do mkdir -p build/fuzz/$$f && $B/unittests/$$f -max_total_time=$(FUZZ_SECONDS) -max_len=512 -timeout=20 \
+		-verbosity=0 -print_final_stats=1 -artifact_prefix=build/fuzz/ build/fuzz/$$f || exit 1; done
 
 FUZZ_SECONDS ?= 30
 FUZZ_CFLAGS := -std=gnu11 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -Wall -Wextra \
 	-Werror -Iunittests/fake -Iarch/x86/include -I.
 
-$B/unittests/fuzz_mm: unittests/fuzz_mm.c $(fuzz_mm_SRCS) Makefile unittests/tests.mk
-	$(call host_program,CLANG,clang $(FUZZ_CFLAGS),unittests/fuzz_mm.c $(fuzz_mm_SRCS))
+define fuzzer
+$B/unittests/$1: unittests/$1.c $$($1_SRCS) Makefile unittests/tests.mk
+	$$(call host_program,CLANG,clang $$(FUZZ_CFLAGS),unittests/$1.c $$($1_SRCS))
+endef
+$(foreach f,$(FUZZERS),$(eval $(call fuzzer,$f)))
 
 format: ## clang-format over the tree
 	$Qclang-format -i $$(git ls-files '*.c' '*.h')

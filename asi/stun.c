@@ -71,8 +71,9 @@ static void note_held(void)
  * Each sibling needs to be seen once: with U set it cannot begin again, but say so and see that it must not. Own
  * G may be set: an NMI before a VM entry, or right behind an exit.
  */
-void stun_leave_core(struct stun_core *core)
+void stun_leave_core(void)
 {
+	struct stun_core *core = this_cpu(stun_core);
 	uint64_t me = this_cpu(stun_me), start;
 	uint64_t waiting = in_guest(__atomic_fetch_or(&core->word, me, __ATOMIC_SEQ_CST)) & ~me;
 	uint32_t siblings = bits_count(waiting);
@@ -111,8 +112,9 @@ static void wait_for_permission(struct stun_core *core)
 	}
 }
 
-void stun_entered_core(struct stun_core *core)
+void stun_entered_core(void)
 {
+	struct stun_core *core = this_cpu(stun_core);
 	uint64_t me = this_cpu(stun_me), guest = me << STUN_THREADS, old = read_word(core), new;
 
 	do {
@@ -125,8 +127,9 @@ void stun_entered_core(struct stun_core *core)
 		wait_for_permission(core);
 }
 
-bool stun_enter_guest(struct stun_core *core)
+bool stun_enter_guest(void)
 {
+	struct stun_core *core = this_cpu(stun_core);
 	uint64_t guest = this_cpu(stun_me) << STUN_THREADS;
 
 	if (!asi_current())
@@ -146,9 +149,10 @@ bool stun_enter_guest(struct stun_core *core)
 	return false;
 }
 
-void stun_exit_guest(struct stun_core *core)
+void stun_exit_guest(void)
 {
-	__atomic_fetch_and(&core->word, ~(this_cpu(stun_me) << STUN_THREADS), __ATOMIC_SEQ_CST);
+	__atomic_fetch_and(&this_cpu(stun_core)->word, ~(this_cpu(stun_me) << STUN_THREADS),
+			   __ATOMIC_SEQ_CST);
 }
 
 void stun_join(void)

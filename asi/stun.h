@@ -61,10 +61,10 @@ void stun_join(void);
 void stun_park(void);
 
 /* The rare halves of what follows. */
-void stun_leave_core(struct stun_core *core);
-void stun_entered_core(struct stun_core *core);
-bool stun_enter_guest(struct stun_core *core);
-void stun_exit_guest(struct stun_core *core);
+void stun_leave_core(void);
+void stun_entered_core(void);
+bool stun_enter_guest(void);
+void stun_exit_guest(void);
 
 /*
  * The two calls of asi/switch.c, interrupts off; an NMI may come anywhere, and make both. Before anything that leaving
@@ -72,18 +72,14 @@ void stun_exit_guest(struct stun_core *core);
  */
 static inline void stun_leave(void)
 {
-	struct stun_core *core = this_cpu(stun_core);
-
-	if (unlikely(core != NULL))
-		stun_leave_core(core);
+	if (unlikely(this_cpu(stun_core)))
+		stun_leave_core();
 }
 
 static inline void stun_entered(void)
 {
-	struct stun_core *core = this_cpu(stun_core);
-
-	if (unlikely(core != NULL))
-		stun_entered_core(core);
+	if (unlikely(this_cpu(stun_core)))
+		stun_entered_core();
 }
 
 /*
@@ -93,18 +89,14 @@ static inline void stun_entered(void)
  */
 static __always_inline bool stun_guest_begin(void)
 {
-	struct stun_core *core = this_cpu(stun_core);
-
-	return likely(!core) || stun_enter_guest(core);
+	return likely(!this_cpu(stun_core)) || stun_enter_guest();
 }
 
 /* Right behind the VM exit, before any lock or wait. */
 static __always_inline void stun_guest_end(void)
 {
-	struct stun_core *core = this_cpu(stun_core);
-
-	if (unlikely(core != NULL))
-		stun_exit_guest(core);
+	if (unlikely(this_cpu(stun_core)))
+		stun_exit_guest();
 }
 
 /* Whether this CPU may be on its way into a guest: stun_guest_begin() has said so. */

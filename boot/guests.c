@@ -13,6 +13,7 @@
 #include "vmm/abi.h"
 #include "vmm/audit.h"
 #include "vmm/control.h"
+#include "vmm/loader.h"
 #include "vmm/report.h"
 #include "vmm/schedule.h"
 #include "vmm/secrets.h"
@@ -95,6 +96,14 @@ static void create_one(const struct boot_info *info, uint32_t i, enum vm_asi asi
 	g->image = hpa_to_direct(HPA(m->start));
 	g->len = m->len;
 	g->nr_modules = collect_modules(info, i, g->modules);
+	loader_defaults(&g->options, g->image, g->len);
+	if (g->options.platform == VM_PLATFORM_PIC && g->options.cpus > 1) {
+		log_error("module %u: platform=pic interrupts one vCPU, not %u", i + 1,
+			  g->options.cpus);
+		nr_guests--;
+		nr_refused++;
+		return;
+	}
 	if (make(g))
 		nr_refused++;
 }

@@ -1,190 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * asi/stun.c with asi/switch.c: this CPU and a sibling. The sibling takes steps of its own at any point of what this CPU
- * does, and while it waits; NMIs come at any point too. Never is one in its guest while the other is unrestricted, or has
- * left something in the core that is not flushed. And the orders by themselves, one after the other.
- */
-#include "unittests/asi_switch.h"
-#include "unittests/fake/remote.h"
-#include "unittests/seed.h"
-#include "asi/mitigate.h"
-
-#define ALL (FLUSH_L1D | FLUSH_VERW | FLUSH_IBPB | FLUSH_RSB)
-#define G   (1UL << STUN_THREADS) /* of thread 0; its U is 1 */
-
-static uint64_t word(void)
-{
-	return stun_cores[0].word;
-}
-
-/* ---- the sibling, thread 1 ---- */
-
-static enum { RESTRICTED, IN_GUEST, LEAVING, UNRESTRICTED } sibling;
-static bool sibling_kicked;
-static bool in_own_guest;   /* this CPU */
-static bool dirty;	    /* the core holds what was sensitive */
-static uint64_t guest_runs; /* of the sibling */
-
-/* What is real code runs as that CPU, as one instruction. */
-#define AS_SIBLING(call)                               \
-	do {                                           \
-		struct asi *curr_ = asi_curr;          \
-		uint64_t since_ = stun_held_since;     \
-		void (*point_)(void) = fake_mmu_point; \
-		fake_mmu_point = NULL;                 \
-		stun_me = 2;                           \
-		cpu_number = 1;                        \
-		asi_curr = domains[1];                 \
-		call;                                  \
-		asi_curr = curr_;                      \
-		stun_held_since = since_;              \
-		stun_me = 1;                           \
-		cpu_number = 0;                        \
-		fake_mmu_point = point_;               \
-	} while (0)
-
-static bool outside(void)
-{
-	return loaded_root() == hostmap_cr3();
-}
-
-/* At any point at all. */
-static void check(void)
-{
-	if (outside())
-		dirty = true;
-	if (sibling == IN_GUEST) {
-		assert_false(outside());
-		assert_false(dirty);
-	}
-	if (sibling == UNRESTRICTED)
-		assert_false(in_own_guest);
-	if (outside())
-		assert_true(word() & 1);
-	if (sibling == UNRESTRICTED)
-		assert_true(word() & 2);
-}
-
-static void sibling_step(void)
-{
-	bool begun = false;
-
-	switch (sibling) {
-	case RESTRICTED:
-		if (seed_below(2)) {
-			AS_SIBLING(begun = stun_enter_guest(stun_core));
-			if (begun)
-				sibling = IN_GUEST;
-			guest_runs += begun;
-		} else {
-			__atomic_fetch_or(&stun_cores[0].word, 2, __ATOMIC_SEQ_CST);
-			sibling = LEAVING;
-		}
-		break;
-	case IN_GUEST:
-		if (sibling_kicked || !seed_below(4)) {
-			sibling_kicked = false;
-			AS_SIBLING(stun_exit_guest(stun_core));
-			sibling = RESTRICTED;
-		}
-		break;
-	case LEAVING: /* the real one would wait in here; this CPU has to see G and no U of ours */
-		if (!(in_guest(word()) & 1)) {
-			sibling = UNRESTRICTED;
-			dirty = true;
-		}
-		break;
-	case UNRESTRICTED:
-		if (!seed_below(3)) {
-			dirty = outside();
-			AS_SIBLING(stun_entered_core(stun_core));
-			sibling = RESTRICTED;
-		}
-		break;
-	}
-	check();
-}
-
-static void flushed(unsigned int flush)
-{
-	if (flush == FLUSH_L1D)
-		dirty = outside() || sibling == UNRESTRICTED;
-}
-
-static void kick_sibling(uint32_t cpu)
-{
-	assert_int_equal(cpu, 1);
-	sibling_kicked = true;
-}
-
-static unsigned int nested, nmis;
-
-static void maybe_nmi(void)
-{
-	if (nested == 2 || seed_below(40))
-		return;
-	nested++;
-	nmis++;
-	trap_depth++;
-	switch_point();
-	if (seed_below(3)) {
-		trap_depth++;
-		switch_exit(ASI_BY_FAULT);
-		check();
-		trap_depth--;
-	}
-	trap_depth--;
-	switch_point();
-	if (trap_depth == 0)
-		asi_intr_exit();
-	nested--;
-}
-
-static void anything(void)
-{
-	check();
-	if (!seed_below(3))
-		sibling_step();
-	if (!in_own_guest)
-		maybe_nmi();
-}
-
-/* ---- this CPU ---- */
-
-static int start(void **state)
-{
-	fresh(state);
-	remote_reset();
-	fake_nr_cpus = 2;
-	fake_core = 3;
-	fake_active = 3;
-	fake_kick = kick_sibling;
-	fake_pause = NULL;
-	fake_mmu_on_flush = flushed;
-	fake_mitigation = (struct mitigation_cpu){ .has = ALL, .needs = ALL, .l1d_msr = true };
-	assert_int_equal(mitigate_init(MITIGATE_ASI), 0);
-	mitigate_init_cpu();
-	memset(stun_cores, 0, sizeof(stun_cores));
-	stun_stats = (struct stun_stats){ 0 };
-	stun_held_since = 0;
-	sibling = RESTRICTED;
-	sibling_kicked = in_own_guest = dirty = false;
-	stun_init(true, 3);
-	return 0;
-}
-
-static int stop(void **state)
-{
-	(void)state;
-	fake_mmu_point = NULL;
-	fake_mmu_on_flush = NULL;
-	fake_pause = NULL;
-	fake_kick = NULL;
-	fake_active = fake_core = fake_nr_cpus = 1;
-	stun_core = NULL;
-	fake_mitigation = (struct mitigation_cpu){ 0 };
-	return mitigate_init(MITIGATE_NONE);
-}
+/* asi/stun.c with asi/switch.c: each order by itself. All of them at random: test_asi_stun_walk.c. */
+#include "unittests/asi_stun.h"
 
 /* Whose siblings take part has a core, where the stun is on and there are domains at all; nobody else. */
 static void test_init(void **state)
@@ -328,12 +144,12 @@ static void test_leave(void **state)
 		uint64_t before, then;
 		unsigned int pauses;
 	} cases[] = {
-		{ G << 1, 0, 3 }, { G << 1, G << 1 | 2, 1 }, { 0, 0, 0 },
-		{ 2, 2, 0 },	  { G << 1 | 2, 0, 0 },
+		{ STUN_G << 1, 0, 3 }, { STUN_G << 1, STUN_G << 1 | 2, 1 }, { 0, 0, 0 },
+		{ 2, 2, 0 },	       { STUN_G << 1 | 2, 0, 0 },
 	};
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
-		start(state);
+		stun_start(state);
 		asi_enter(domains[0]);
 		asi_relax();
 		stun_cores[0].word = cases[i].before;
@@ -364,7 +180,7 @@ static void test_begin(void **state)
 	fake_irqs_on = false;
 	assert_true(stun_guest_begin());
 	asi_check_entry(domains[0], asi_host_cr3());
-	assert_int_equal(word(), G);
+	assert_int_equal(word(), STUN_G);
 	stun_guest_end();
 	assert_int_equal(word(), 0);
 
@@ -394,7 +210,7 @@ static void test_begin(void **state)
 
 static void sibling_leaves(void)
 {
-	if (word() & G)
+	if (word() & STUN_G)
 		return;
 	fake_mmu_point = NULL;
 	stun_cores[0].word |= 2;
@@ -422,7 +238,7 @@ static void test_timeline(void **state)
 	asi_enter(domains[0]);
 	asi_relax();
 	asi_exit(); /* T+01: A, this CPU, is unrestricted */
-	AS_SIBLING(begun = stun_enter_guest(stun_core));
+	AS_SIBLING(begun = stun_enter_guest());
 	assert_false(begun);		 /* T+02: B waits, interrupts on */
 	asi_enter(domains[0]);		 /* T+03: A enters, and has flushed */
 	assert_true(stun_guest_begin()); /* T+04: A may run its guest; */
@@ -432,12 +248,12 @@ static void test_timeline(void **state)
 	asi_exit(); /* T+06: A takes an interrupt and leaves: nobody is in a guest, so it does not wait */
 	assert_false(sibling_kicked);
 	/* T+07: B has switched interrupts off, and is on its way: the test is with what it says */
-	AS_SIBLING(begun = stun_enter_guest(stun_core));
+	AS_SIBLING(begun = stun_enter_guest());
 	assert_false(begun);
 
 	asi_enter(domains[0]);
 	asi_relax();
-	AS_SIBLING(begun = stun_enter_guest(stun_core));
+	AS_SIBLING(begun = stun_enter_guest());
 	assert_true(begun); /* T+08: B was first; now it is behind the test, before VMLAUNCH */
 	then = 0;
 	until = 2; /* T+09: its guest exits before its first instruction, since the kick is pending */
@@ -446,7 +262,7 @@ static void test_timeline(void **state)
 	asi_exit();
 	assert_true(sibling_kicked);
 	assert_int_equal(pauses, 2);
-	AS_SIBLING(begun = stun_enter_guest(stun_core));
+	AS_SIBLING(begun = stun_enter_guest());
 	assert_false(begun); /* T+10: A is in its secrets, B is not in its guest */
 }
 
@@ -454,7 +270,7 @@ static void nmi_leaves(void)
 {
 	trap_depth = 2;
 	switch_exit(ASI_BY_FAULT);
-	assert_int_equal(word() & (G | 1), G | 1);
+	assert_int_equal(word() & (STUN_G | 1), STUN_G | 1);
 	then |= word() & 2; /* the sibling saw that we are out, and left without waiting */
 	stun_cores[0].word |= 2;
 	trap_depth = 0;
@@ -462,7 +278,7 @@ static void nmi_leaves(void)
 
 static void sibling_is_back(void)
 {
-	assert_int_equal(word(), 2); /* no U, no G: nobody waits for us */
+	assert_int_equal(word(), 2); /* no U, no STUN_G: nobody waits for us */
 	if (++pauses == until)
 		stun_cores[0].word &= ~2UL;
 }
@@ -473,13 +289,13 @@ static void test_nmi_before_entry(void **state)
 	(void)state;
 	asi_enter(domains[0]);
 	assert_true(stun_guest_begin());
-	stun_cores[0].word |= G << 1 | 2; /* B the same, and its NMI has left */
+	stun_cores[0].word |= STUN_G << 1 | 2; /* B the same, and its NMI has left */
 	trap_depth = 2;
-	switch_exit(ASI_BY_FAULT); /* ends, although both have G */
+	switch_exit(ASI_BY_FAULT); /* ends, although both have STUN_G */
 	trap_depth = 0;
-	stun_cores[0].word &= ~(G << 1 | 2);
+	stun_cores[0].word &= ~(STUN_G << 1 | 2);
 	asi_intr_exit();
-	assert_int_equal(word(), G);
+	assert_int_equal(word(), STUN_G);
 	asi_check_entry(domains[0], asi_host_cr3());
 
 	nmi_leaves();
@@ -488,7 +304,7 @@ static void test_nmi_before_entry(void **state)
 	fake_pause = sibling_is_back;
 	asi_intr_exit(); /* not before B is back */
 	assert_int_equal(pauses, 5);
-	assert_int_equal(word(), G);
+	assert_int_equal(word(), STUN_G);
 	asi_check_entry(domains[0], asi_host_cr3());
 	stun_guest_end();
 }
@@ -497,7 +313,7 @@ static void test_nmi_before_entry(void **state)
 static void test_join_and_park(void **state)
 {
 	(void)state;
-	stun_cores[0].word = G << 1;
+	stun_cores[0].word = STUN_G << 1;
 	then = 0;
 	until = 2;
 	pauses = 0;
@@ -513,64 +329,20 @@ static void test_join_and_park(void **state)
 	assert_int_equal(word(), 0);
 }
 
-static void run_guest(void)
-{
-	if (!stun_guest_begin())
-		return;
-	asi_check_entry(domains[0], asi_host_cr3());
-	fake_mmu_point = NULL; /* the NMI would be a VM exit */
-	if (sibling == UNRESTRICTED) {
-		fail();
-	}
-	in_own_guest = true;
-	for (unsigned int i = 0; i < 3; i++)
-		sibling_step();
-	in_own_guest = false;
-	fake_mmu_point = anything;
-	stun_guest_end();
-}
-
-/* Everything at random. */
-static void test_random(void **state)
-{
-	uint64_t runs = 0;
-
-	(void)state;
-	guest_runs = nmis = 0;
-	fake_mmu_point = anything;
-	fake_pause = sibling_step;
-	for (unsigned int i = 0; i < 100000; i++) {
-		switch (seed_below(4)) {
-		case 0:
-			asi_exit();
-			break;
-		default:
-			asi_enter(domains[0]);
-			run_guest();
-			runs += stun_stats_of(0)->held;
-			asi_relax();
-		}
-	}
-	assert_true(guest_runs > 10000 && nmis > 10000 && runs);
-	assert_true(stun_stats_of(0)->waits > 100);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_init, start, stop),
-		cmocka_unit_test_setup_teardown(test_cpus, start, stop),
-		cmocka_unit_test_setup_teardown(test_order, start, stop),
-		cmocka_unit_test_setup_teardown(test_idle, start, stop),
-		cmocka_unit_test_setup_teardown(test_leave, start, stop),
-		cmocka_unit_test_setup_teardown(test_begin, start, stop),
-		cmocka_unit_test_setup_teardown(test_begin_races, start, stop),
-		cmocka_unit_test_setup_teardown(test_timeline, start, stop),
-		cmocka_unit_test_setup_teardown(test_nmi_before_entry, start, stop),
-		cmocka_unit_test_setup_teardown(test_join_and_park, start, stop),
-		cmocka_unit_test_setup_teardown(test_random, start, stop),
+		cmocka_unit_test_setup_teardown(test_init, stun_start, stun_stop),
+		cmocka_unit_test_setup_teardown(test_cpus, stun_start, stun_stop),
+		cmocka_unit_test_setup_teardown(test_order, stun_start, stun_stop),
+		cmocka_unit_test_setup_teardown(test_idle, stun_start, stun_stop),
+		cmocka_unit_test_setup_teardown(test_leave, stun_start, stun_stop),
+		cmocka_unit_test_setup_teardown(test_begin, stun_start, stun_stop),
+		cmocka_unit_test_setup_teardown(test_begin_races, stun_start, stun_stop),
+		cmocka_unit_test_setup_teardown(test_timeline, stun_start, stun_stop),
+		cmocka_unit_test_setup_teardown(test_nmi_before_entry, stun_start, stun_stop),
+		cmocka_unit_test_setup_teardown(test_join_and_park, stun_start, stun_stop),
 	};
 
-	seed_start(43);
 	return cmocka_run_group_tests(tests, switch_setup, switch_teardown);
 }

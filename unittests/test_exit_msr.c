@@ -57,6 +57,7 @@ static void test_reads(void **state)
 		{ MSR_APIC_BASE, 0xfee00100 },
 		{ MSR_FEATURE_CONTROL, 1 },
 		{ MSR_BIOS_SIGN_ID, 0x100000000 },
+		{ MSR_TSC_ADJUST, 0 },
 		{ MSR_MTRRCAP, 0 },
 		{ MSR_MISC_ENABLE, 0x1801 },
 		{ MSR_DEBUGCTL, 0 },
@@ -77,9 +78,9 @@ static void test_reads(void **state)
 /* All that is not in the table: each small number, and random ones. */
 static void test_unknown(void **state)
 {
-	static const uint32_t known[] = { 0x1b,	 0x3a,	0x79,  0x8b,  0xfe,
+	static const uint32_t known[] = { 0x1b,	 0x3a,	0x3b,  0x79,  0x8b,	 0xfe,
 					  0x1a0, 0x1d9, 0x277, 0x2ff, 0xc0000080 };
-	static const uint32_t hidden[] = { 0x3b,  0x48,	 0x49,	0xda0, 0x10a,	  0x10b,
+	static const uint32_t hidden[] = { 0x48,  0x49,	 0xda0, 0x10a, 0x10b,
 					   0x480, 0x6e0, 0x800, 0x8ff, 0x4b564d00 };
 
 	(void)state;
@@ -113,6 +114,8 @@ static void test_writes(void **state)
 		bool ok;
 	} cases[] = {
 		{ MSR_TSC, 0, false },
+		{ MSR_TSC_ADJUST, 0, true }, /* only what it reads */
+		{ MSR_TSC_ADJUST, 1, false },
 		{ MSR_APIC_BASE, 0xfee00100, true },
 		{ MSR_APIC_BASE, 0xfee00900, false },
 		{ MSR_APIC_BASE, 0xfee01100, false },

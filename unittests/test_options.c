@@ -185,7 +185,7 @@ static void test_hypervisor_many_problems(void **state)
 }
 
 /* A guest's words set their fields; what stands behind "--" is the guest's, unread. */
-#define DEFAULTS .mem_mib = 64, .cpus = 1, .args = ""
+#define DEFAULTS .mem_mib = 0, .cpus = 1, .args = ""
 
 static void test_guest_words(void **state)
 {
@@ -197,22 +197,25 @@ static void test_guest_words(void **state)
 		{ "name=cpuid", { DEFAULTS, .name = "cpuid" } },
 		{ "/g/x.elf name=a.b_c-9 mem=128",
 		  { .name = "a.b_c-9", .mem_mib = 128, .cpus = 1, .args = "" } },
-		{ "mem=0x40 cpus=1 asi=off domain=vm", { DEFAULTS, .asi = VM_ASI_OFF } },
+		{ "mem=0x40 cpus=1 asi=off domain=vm",
+		  { .mem_mib = 64, .cpus = 1, .args = "", .asi = VM_ASI_OFF } },
 		{ "asi=on domain=vcpu", { DEFAULTS, .asi = VM_ASI_ON, .domain = VM_DOMAIN_VCPU } },
 		{ "asi=strict", { DEFAULTS, .asi = VM_ASI_STRICT } },
 		{ "limit=2500 mem=1", { .mem_mib = 1, .cpus = 1, .args = "", .limit_ms = 2500 } },
 		{ "mem=8388608", { .mem_mib = 8388608, .cpus = 1, .args = "" } },
+		{ "platform=pic", { DEFAULTS, .platform = VM_PLATFORM_PIC } },
+		{ "platform=pic platform=none", { DEFAULTS, .platform = VM_PLATFORM_NONE } },
 		{ "name=x -- a b  name=y --",
-		  { .name = "x", .mem_mib = 64, .cpus = 1, .args = "a b  name=y --" } },
+		  { .name = "x", .mem_mib = 0, .cpus = 1, .args = "a b  name=y --" } },
 		{ "--", { DEFAULTS } },
 		{ "-- ", { DEFAULTS } },
-		{ "x/y -- z", { .mem_mib = 64, .cpus = 1, .args = "z" } },
+		{ "x/y -- z", { .mem_mib = 0, .cpus = 1, .args = "z" } },
 		{ "name=0123456789012345678901234567890",
 		  { DEFAULTS, .name = "0123456789012345678901234567890" } },
 		{ "control=on", { DEFAULTS, .control = true } },
 		{ "control=on control=off", { DEFAULTS } },
 		{ "-- control=on cpus=8",
-		  { .mem_mib = 64, .cpus = 1, .args = "control=on cpus=8" } },
+		  { .mem_mib = 0, .cpus = 1, .args = "control=on cpus=8" } },
 	};
 
 	(void)state;
@@ -228,6 +231,7 @@ static void test_guest_words(void **state)
 		assert_int_equal(o.asi, want->asi);
 		assert_int_equal(o.domain, want->domain);
 		assert_int_equal(o.limit_ms, want->limit_ms);
+		assert_int_equal(o.platform, want->platform);
 		assert_string_equal(o.args, want->args);
 		assert_int_equal(o.control, want->control);
 	}
@@ -353,6 +357,8 @@ static void test_guest_problems(void **state)
 		"cpus=x",
 		"asi=",
 		"domain=x",
+		"platform=",
+		"platform=isa",
 		"name=",
 		"name=01234567890123456789012345678901",
 		"name=a\"b",

@@ -128,6 +128,10 @@ void tlb_flush_all(void)
 {
 }
 
+void world_yield(void)
+{
+}
+
 void apic_send_interrupt(uint32_t id, uint8_t vector)
 {
 	(void)id, (void)vector;

@@ -71,7 +71,9 @@ UNIT_TESTS += vmalloc
 test_vmalloc_SRCS := mm/vmarea.c unittests/fake/hostmap.c $(test_buddy_SRCS)
 
 # Exit handlers, on the fake VMCS of unittests/fake/vmx.c.
-LAPIC_SRCS := vmm/lapic.c vmm/lapic_ipi.c vmm/lapic_timer.c vmm/timer.c vmm/post.c vmm/startup.c
+DEVICE_SRCS := vmm/dev/pic.c vmm/dev/pit.c vmm/dev/rtc.c vmm/dev/fwcfg.c vmm/dev/pci.c
+LAPIC_SRCS := vmm/lapic.c vmm/lapic_ipi.c vmm/lapic_timer.c vmm/timer.c vmm/post.c vmm/startup.c vmm/platform.c $(DEVICE_SRCS)
+PORT_SRCS := vmm/ports.c vmm/com1.c lib/log.c lib/fmt.c
 FAKE_VCPU_SRCS := unittests/fake/vmx.c vmm/vcpu_regs.c unittests/fake/cpu.c vmm/inject.c vmm/exit_event.c $(LAPIC_SRCS)
 
 UNIT_TESTS += inject
@@ -90,13 +92,13 @@ UNIT_TESTS += exit_msr
 test_exit_msr_SRCS := $(FAKE_VCPU_SRCS) vmm/exit_msr.c
 
 UNIT_TESTS += exit_cpuid
-test_exit_cpuid_SRCS := $(FAKE_VCPU_SRCS) vmm/exit_cpuid.c
+test_exit_cpuid_SRCS := $(FAKE_VCPU_SRCS) vmm/exit_cpuid.c lib/log.c lib/fmt.c
 
 UNIT_TESTS += exit_cr
 test_exit_cr_SRCS := $(FAKE_VCPU_SRCS) vmm/exit_cr.c
 
 UNIT_TESTS += exit_io
-test_exit_io_SRCS := $(FAKE_VCPU_SRCS) vmm/exit_io.c vmm/com1.c vmm/linear.c lib/log.c lib/fmt.c
+test_exit_io_SRCS := $(FAKE_VCPU_SRCS) vmm/exit_io.c vmm/linear.c $(PORT_SRCS)
 
 UNIT_TESTS += exit_ept
 test_exit_ept_SRCS := $(FAKE_VCPU_SRCS) vmm/exit_ept.c vmm/linear.c vmm/decode.c
@@ -119,7 +121,7 @@ test_ptable_SRCS := mm/ptable.c mm/memmap.c $(test_buddy_SRCS)
 UNIT_TESTS += ptable_walk
 test_ptable_walk_SRCS := $(test_ptable_SRCS)
 
-# asi/switch.c, asi/shootdown.c and asi/stun.c are included by these five themselves, with a point for an NMI before each access.
+# asi/switch.c, asi/shootdown.c and asi/stun.c are included by these six themselves, with a point for an NMI before each access.
 UNIT_TESTS += asi_switch
 test_asi_switch_SRCS := asi/crossing.c asi/domain.c asi/map.c asi/mitigate.c mm/ptable.c $(BUDDY_SRCS) mm/memmap.c mm/slab.c mm/slab_run.c \
 	unittests/fake/cpu.c unittests/fake/ram.c unittests/fake/machine.c unittests/fake/mmu.c
@@ -132,6 +134,9 @@ test_asi_shootdown_SRCS := $(test_asi_switch_SRCS)
 
 UNIT_TESTS += asi_stun
 test_asi_stun_SRCS := $(test_asi_switch_SRCS)
+
+UNIT_TESTS += asi_stun_walk
+test_asi_stun_walk_SRCS := $(test_asi_switch_SRCS)
 
 UNIT_TESTS += asi_nmi
 test_asi_nmi_SRCS := $(test_asi_switch_SRCS)
@@ -185,8 +190,8 @@ UNIT_TESTS += vmx
 test_vmx_SRCS := arch/x86/vmx.c arch/x86/vmxctls.c unittests/fake/vmxcpu.c unittests/fake/cpu.c
 
 UNIT_TESTS += vm
-test_vm_SRCS := vmm/vm.c vmm/owner.c vmm/vcpu.c vmm/guestram.c vmm/ept.c vmm/inject.c $(LAPIC_SRCS) vmm/loader.c vmm/multiboot.c \
-	vmm/image_place.c vmm/mbi.c mm/ptable.c lib/log.c lib/fmt.c $(test_kmalloc_SRCS) unittests/fake/vm.c
+test_vm_SRCS := vmm/vm.c vmm/owner.c vmm/vcpu.c vmm/guestram.c vmm/ept.c vmm/inject.c $(LAPIC_SRCS) vmm/platform_create.c vmm/loader.c \
+	vmm/loader_linux.c vmm/bzimage.c vmm/multiboot.c vmm/image_place.c vmm/mbi.c mm/ptable.c lib/log.c lib/fmt.c $(test_kmalloc_SRCS) unittests/fake/vm.c
 
 UNIT_TESTS += window
 test_window_SRCS := asi/window.c $(test_asi_map_SRCS)
@@ -219,12 +224,21 @@ test_ptable_race_SRCS := mm/memmap.c $(test_buddy_SRCS)
 UNIT_TESTS += hostmap
 test_hostmap_SRCS := mm/ptable.c mm/percpu.c unittests/fake/mmu.c $(test_buddy_SRCS)
 
-# All allocators together. Threads with real locks, under ThreadSanitizer (make tsan):
+# Threads with real locks for CPUs, under ThreadSanitizer (make tsan). All allocators together:
+THREAD_TESTS += mm
+thread_mm_CFLAGS := -DFAKE_RAM_SIZE='(256UL << 20)'
 thread_mm_SRCS := $(BUDDY_SRCS) mm/slab.c mm/slab_run.c mm/vmarea.c mm/vmalloc.c mm/memmap.c unittests/host/cpu.c unittests/host/ram.c \
 	unittests/host/pageblock.c unittests/host/hostmap.c
 
-# asi/switch.c and asi/shootdown.c are included by this one.
+# Accesses that other CPUs see, and that are volatile, are not taken for races. asi/switch.c and asi/shootdown.c are
+# included by this one.
+THREAD_TESTS += asi
+thread_asi_CFLAGS := --param=tsan-distinguish-volatile=1 -DFAKE_RAM_SIZE='(256UL << 20)'
 thread_asi_SRCS := unittests/host/cpu.c unittests/host/ram.c
+
+# The world that is stopped:
+THREAD_TESTS += world
+thread_world_SRCS := arch/x86/world.c arch/x86/cpus.c unittests/host/cpu.c
 
 # One at a time, with the real restricted tables, under libFuzzer (make fuzz) and in test_walk_mm:
 fuzz_mm_SRCS := $(test_asi_map_SRCS)
@@ -251,6 +265,34 @@ test_topology_SRCS := arch/x86/topology.c
 UNIT_TESTS += cpusame
 test_cpusame_SRCS := arch/x86/cpusame.c
 
+UNIT_TESTS += runqueue
+test_runqueue_SRCS := vmm/runqueue.c unittests/fake/cpu.c
+
+UNIT_TESTS += runqueue_walk
+test_runqueue_walk_SRCS := $(test_runqueue_SRCS)
+
 # boot/smp.c and arch/x86/tscsync.c are included here.
 UNIT_TESTS += smp
 test_smp_SRCS := unittests/fake/cpu.c lib/log.c lib/fmt.c
+
+UNIT_TESTS += bzimage
+test_bzimage_SRCS := vmm/bzimage.c lib/fmt.c
+
+UNIT_TESTS += pic
+test_pic_SRCS := vmm/dev/pic.c
+
+UNIT_TESTS += pit
+test_pit_SRCS := vmm/dev/pit.c
+
+UNIT_TESTS += devices
+test_devices_SRCS := vmm/dev/rtc.c vmm/dev/fwcfg.c vmm/dev/pci.c
+
+UNIT_TESTS += platform
+test_platform_SRCS := unittests/fake/vmx.c unittests/fake/cpu.c vmm/inject.c $(LAPIC_SRCS) $(PORT_SRCS)
+
+# Ports at random, under libFuzzer (make fuzz) and in test_walk_devices:
+fuzz_devices_SRCS := $(test_platform_SRCS)
+
+# unittests/fuzz_devices.c is included here.
+UNIT_TESTS += walk_devices
+test_walk_devices_SRCS := $(fuzz_devices_SRCS)

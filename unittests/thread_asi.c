@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * asi/switch.c and asi/shootdown.c with real threads as CPUs, each with a TLB of its own that fills itself whenever it
- * may. Every CPU enters and leaves domains at random, and unmaps: pages of a domain, of what all domains share, and of
- * the unrestricted space. When the unmapping has returned, its frame is free, and nobody may reach it by whatever
- * his TLB has kept. Interrupts are flags that a CPU looks at where it would let them in.
+ * asi/switch.c, asi/shootdown.c and asi/stun.c with real threads as CPUs, each with a TLB of its own that fills itself
+ * whenever it may. Every CPU enters and leaves domains at random, runs guests, and unmaps: pages of a domain, of what all
+ * domains share, and of the unrestricted space. When the unmapping has returned, its frame is free, and nobody may
+ * reach it by whatever his TLB has kept. Two CPUs are threads of one core: neither runs a guest while the other is
+ * unrestricted, or has left something in the core that is not flushed. Interrupts are flags that a CPU looks at
+ * where it would let them in.
  *
- * LOOPS=n unmappings in all, SEED=n repeats what each CPU does (not how they interleave).
+ * LOOPS=n unmappings in all, and in a second run n guests by siblings; SEED=n repeats what each CPU does (not how they
+ * interleave).
  */
 #include <pthread.h>
 #include <sched.h>
@@ -30,6 +33,7 @@
 #define this_cpu(var) (*(volatile __typeof__(var) *)&(var))
 #include "asi/switch.c"
 #include "asi/shootdown.c"
+#include "asi/stun.c"
 
 #define CPUS	4
 #define DOMAINS CPUS
@@ -56,10 +60,35 @@ static bool kicked[CPUS];	    /* atomic */
 static uint64_t active;		    /* atomic */
 static uint64_t unmappings, wanted; /* atomic, the first */
 static uint64_t uses, late;	    /* atomic */
+static uint64_t guests, held;	    /* atomic: that siblings have run, and were kept from running */
+static bool few_unmap;		    /* in the run that is about guests */
+
+/* Of the core: how many of its threads are in a guest, and who has been outside since the last flush. Atomic. */
+static uint64_t in_guests, secrets;
 
 static _Thread_local uint64_t cr3 = HOST, random_state;
 static _Thread_local uint64_t tlb[PCIDS][CPUS][KINDS]; /* frames, 0: not cached */
 uint32_t trap_depth;				       /* no handlers here */
+
+/* Numbers 0 and 1 are siblings. */
+uint64_t cpu_siblings(uint32_t cpu)
+{
+	return cpu < 2 ? 3 : BIT(cpu);
+}
+
+uint32_t cpu_thread(uint32_t cpu)
+{
+	return cpu < 2 ? cpu : 0;
+}
+
+uint32_t cpus_nr(void)
+{
+	return CPUS;
+}
+
+void world_yield(void)
+{
+}
 
 static uint64_t below(uint64_t limit)
 {
@@ -94,9 +123,19 @@ static void touch(unsigned int cpu, enum kind kind)
 	__atomic_fetch_add(&uses, 1, __ATOMIC_RELAXED);
 }
 
+/* Outside, what is sensitive comes into the core: no sibling's guest may be there to read it. */
+static void touch_secrets(void)
+{
+	if (!stun_core || (cr3 & PTE_ADDR_MASK) != HOST)
+		return;
+	__atomic_fetch_or(&secrets, BIT(cpu_number), __ATOMIC_SEQ_CST);
+	ASSERT(!__atomic_load_n(&in_guests, __ATOMIC_SEQ_CST));
+}
+
 /* What runs between any two instructions that matter. */
 static void run_some(void)
 {
+	touch_secrets();
 	for (unsigned int i = 0; i < 3; i++)
 		touch((unsigned int)below(CPUS), (enum kind)below(KINDS));
 }
@@ -176,9 +215,18 @@ uint64_t ptable_unmap(struct ptable *pt, uint64_t va, uint64_t len)
 	return 0;
 }
 
+/* Flushes what this thread has left in the core. */
 void mitigate_enter(struct asi *asi)
 {
+	run_some();
+	__atomic_fetch_and(&secrets, ~BIT(cpu_number), __ATOMIC_SEQ_CST);
+	run_some();
 	asi_clean = asi;
+}
+
+void mitigate_park(void)
+{
+	__atomic_fetch_and(&secrets, ~BIT(cpu_number), __ATOMIC_SEQ_CST);
 }
 
 void mitigate_leave(void)
@@ -263,12 +311,35 @@ static void unmap_all(void)
 	__atomic_fetch_add(&unmappings, 1, __ATOMIC_RELAXED);
 }
 
+/* The guest's own instructions: until a kick comes, or not so long. One that is pending comes before the first. */
+static void vm_entry(void)
+{
+	uint64_t turns = below(4);
+
+	if (!stun_core || __atomic_load_n(&kicked[cpu_number], __ATOMIC_ACQUIRE))
+		return;
+	__atomic_fetch_add(&in_guests, 1, __ATOMIC_SEQ_CST);
+	do {
+		ASSERT(!__atomic_load_n(&secrets, __ATOMIC_SEQ_CST));
+		cpu_pause();
+	} while (turns-- && !__atomic_load_n(&kicked[cpu_number], __ATOMIC_ACQUIRE));
+	__atomic_fetch_sub(&in_guests, 1, __ATOMIC_SEQ_CST);
+	__atomic_fetch_add(&guests, 1, __ATOMIC_RELAXED);
+}
+
 /* One exit and the next entry. */
 static void run_guest(struct asi *d)
 {
 	asi_enter(d);
 	run_some();
-	asi_check_entry(d, asi_host_cr3());
+	if (stun_guest_begin()) {
+		asi_check_entry(d, asi_host_cr3());
+		run_some();
+		vm_entry();
+		stun_guest_end();
+	} else {
+		__atomic_fetch_add(&held, 1, __ATOMIC_RELAXED);
+	}
 	run_some();
 	asi_relax();
 	run_some();
@@ -287,10 +358,11 @@ static void step(void)
 		break;
 	case 1:
 	case 2:
-		unmap((enum kind)below(KINDS));
+		if (!few_unmap || !below(8))
+			unmap((enum kind)below(KINDS));
 		break;
 	case 3:
-		if (!below(4))
+		if (!below(few_unmap ? 32 : 4))
 			unmap_all();
 		break;
 	default:
@@ -306,13 +378,19 @@ static void *run_cpu(void *arg)
 	random_state = (seed_state + 1) * (0x9e3779b97f4a7c15UL + cpu_number);
 	fake_thread_pointer[cpu_number] = __builtin_thread_pointer();
 	asi_init_cpu();
+	if (cpu_siblings(cpu_number) != BIT(cpu_number)) {
+		stun_me = BIT(cpu_thread(cpu_number));
+		stun_core = &stun_cores[0];
+	}
+	stun_join();
 	__atomic_fetch_or(&active, BIT(cpu_number), __ATOMIC_SEQ_CST);
 	while (cpus_active() != BITS(CPUS - 1, 0))
 		sched_yield();
-	while (__atomic_load_n(&unmappings, __ATOMIC_RELAXED) < wanted)
+	while (__atomic_load_n(few_unmap ? &guests : &unmappings, __ATOMIC_RELAXED) < wanted)
 		step();
 	asi_exit();
 	__atomic_fetch_and(&active, ~BIT(cpu_number), __ATOMIC_SEQ_CST);
+	stun_park();
 	/* Others may still look at this CPU's words. */
 	while (cpus_active())
 		cpu_pause();
@@ -320,19 +398,22 @@ static void *run_cpu(void *arg)
 	return NULL;
 }
 
-static void run(bool pcid)
+static void run(bool pcid, bool about_guests)
 {
 	pthread_t thread[CPUS];
 
 	pcid_on = pcid;
-	unmappings = uses = late = 0;
+	few_unmap = about_guests;
+	unmappings = uses = late = guests = held = 0;
 	for (uint64_t i = 0; i < CPUS; i++)
 		ASSERT(!pthread_create(&thread[i], NULL, run_cpu, (void *)i));
 	for (unsigned int i = 0; i < CPUS; i++)
 		pthread_join(thread[i], NULL);
-	printf("%s PCIDs: %lu unmappings on %u CPUs, %lu uses, %lu late flushes\n",
-	       pcid ? "with" : "without", unmappings, CPUS, uses, late);
-	ASSERT(unmappings >= wanted && uses > wanted);
+	printf("%s PCIDs: %lu unmappings on %u CPUs, %lu uses, %lu late flushes; %lu guests, %lu "
+	       "held\n",
+	       pcid ? "with" : "without", unmappings, CPUS, uses, late, guests, held);
+	ASSERT((about_guests ? guests : unmappings) >= wanted && uses > wanted && held);
+	ASSERT(stun_cores[0].word == 0 && !in_guests && !secrets);
 }
 
 int main(void)
@@ -352,7 +433,8 @@ int main(void)
 		for (enum kind k = 0; k < KINDS; k++)
 			pages[i][k].frame = 1;
 	}
-	run(true);
-	run(false);
+	run(true, false);
+	run(false, false);
+	run(true, true);
 	return 0;
 }

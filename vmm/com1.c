@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * COM1: the registers of a 16550 (PC16550D data sheet, "Summary of registers"), no time and no
- * interrupts. Drivers test it with the scratch register and with loopback, so both work.
+ * COM1: the registers and interrupts of a 16550 (PC16550D data sheet, "Summary of registers", "Interrupt control
+ * functions"). No time passes in it: what is written has been sent. Drivers test it with the scratch register and with
+ * loopback, so both work. On a PC the interrupt passes a gate that OUT2 opens.
  */
 #include "vmm/com1.h"
 #include "lib/fmt.h"
@@ -10,14 +11,32 @@
 
 enum { REG_DATA, REG_IER, REG_IIR_FCR, REG_LCR, REG_MCR, REG_LSR, REG_MSR, REG_SCR };
 
+#define IER_RX	  0x01
+#define IER_TX	  0x02
+#define IER_LINE  0x04
+#define IER_MODEM 0x08
+#define IER_ALL	  0x0f
+
+/* Bits 3:0, from the highest priority to the lowest. */
+#define IIR_LINE    0x06
+#define IIR_RX	    0x04
+#define IIR_TIMEOUT 0x0c /* bytes below the trigger level, and no further one comes */
+#define IIR_TX	    0x02
+#define IIR_MODEM   0x00
+#define IIR_NONE    0x01
+#define IIR_FIFO    0xc0
+
 #define FCR_ENABLE   0x01
-#define IIR_NONE     0x01 /* no interrupt pending */
-#define IIR_FIFO     0xc0
+#define FCR_RX_CLEAR 0x02
 #define LCR_DLAB     0x80
+#define MCR_OUT2     0x08
 #define MCR_LOOP     0x10
+#define MCR_ALL	     0x1f
 #define LSR_DATA     0x01
+#define LSR_OVERRUN  0x02
 #define LSR_TX_EMPTY 0x60 /* holding register and shift register */
 #define MSR_READY    0xb0 /* carrier, data set ready, clear to send */
+#define MSR_RI	     0x40 /* its change is reported when it ends */
 
 #define ESCAPE_LEN 4 /* \xNN */
 
@@ -35,7 +54,7 @@ void com1_flush(struct vm *vm)
  * A guest's text must not be mistaken for anything else on the console: it has "[name] " before
  * it, and what is not printable is escaped.
  */
-static void transmit(struct vm *vm, uint8_t byte)
+void com1_text(struct vm *vm, uint8_t byte)
 {
 	struct com1 *c = &vm->com1;
 
@@ -56,14 +75,67 @@ static void transmit(struct vm *vm, uint8_t byte)
 		com1_flush(vm);
 }
 
-static uint8_t take_loop_data(struct com1 *c)
+static unsigned int rx_room(const struct com1 *c)
 {
-	c->loop_full = false;
-	return c->loop_data;
+	return c->fcr & FCR_ENABLE ? COM1_FIFO : 1;
+}
+
+static unsigned int rx_trigger(const struct com1 *c)
+{
+	static const uint8_t levels[] = { 1, 4, 8, 14 };
+
+	return c->fcr & FCR_ENABLE ? levels[c->fcr >> 6] : 1;
+}
+
+static uint8_t rx_take(struct com1 *c)
+{
+	uint8_t byte = c->rx[c->rx_first];
+
+	if (!c->rx_count)
+		return 0;
+	c->rx_first = (uint8_t)((c->rx_first + 1) % COM1_FIFO);
+	c->rx_count--;
+	return byte;
+}
+
+static void rx_put(struct com1 *c, uint8_t byte)
+{
+	if (c->rx_count >= rx_room(c)) {
+		c->overrun = true;
+		return;
+	}
+	c->rx[(c->rx_first + c->rx_count) % COM1_FIFO] = byte;
+	c->rx_count++;
+}
+
+/* What interrupts, the most urgent first: IIR without the bits that tell FIFOs. */
+static uint8_t interrupt_id(const struct com1 *c)
+{
+	if ((c->ier & IER_LINE) && c->overrun)
+		return IIR_LINE;
+	if ((c->ier & IER_RX) && c->rx_count)
+		return c->rx_count >= rx_trigger(c) ? IIR_RX : IIR_TIMEOUT;
+	if ((c->ier & IER_TX) && c->sent)
+		return IIR_TX;
+	if ((c->ier & IER_MODEM) && c->modem)
+		return IIR_MODEM;
+	return IIR_NONE;
+}
+
+/* In loopback mode OUT2 is inside, and the gate closed. */
+static void update_irq(struct vm *vm)
+{
+	struct com1 *c = &vm->com1;
+	bool irq = interrupt_id(c) != IIR_NONE && (c->mcr & (MCR_OUT2 | MCR_LOOP)) == MCR_OUT2;
+
+	if (irq == c->irq)
+		return;
+	c->irq = irq;
+	platform_set_irq(vm, IRQ_COM1, irq);
 }
 
 /* In loopback mode the modem outputs DTR, RTS, OUT1, OUT2 come back as DSR, CTS, RI, DCD. */
-static uint8_t modem_status(const struct com1 *c)
+static uint8_t modem_levels(const struct com1 *c)
 {
 	uint8_t m = c->mcr;
 
@@ -72,43 +144,110 @@ static uint8_t modem_status(const struct com1 *c)
 	return (uint8_t)((m & 1) << 5 | (m & 2) << 3 | (m & 0xc) << 4);
 }
 
-uint8_t com1_read(struct vm *vm, unsigned int reg)
+static void write_mcr(struct com1 *c, uint8_t value)
 {
-	struct com1 *c = &vm->com1;
+	uint8_t before = modem_levels(c), changed;
+
+	c->mcr = value & MCR_ALL;
+	changed = before ^ modem_levels(c);
+	if (!(before & MSR_RI))
+		changed &= (uint8_t)~MSR_RI;
+	c->modem |= changed >> 4;
+}
+
+static uint8_t read_iir(struct com1 *c)
+{
+	uint8_t id = interrupt_id(c);
+
+	if (id == IIR_TX)
+		c->sent = false;
+	return c->fcr & FCR_ENABLE ? id | IIR_FIFO : id;
+}
+
+static uint8_t read_lsr(struct com1 *c)
+{
+	uint8_t lsr = LSR_TX_EMPTY | (c->rx_count ? LSR_DATA : 0) | (c->overrun ? LSR_OVERRUN : 0);
+
+	c->overrun = false;
+	return lsr;
+}
+
+static uint8_t read_msr(struct com1 *c)
+{
+	uint8_t msr = modem_levels(c) | c->modem;
+
+	c->modem = 0;
+	return msr;
+}
+
+static uint8_t read_register(struct com1 *c, unsigned int reg)
+{
 	bool dlab = c->lcr & LCR_DLAB;
 
 	switch (reg) {
 	case REG_DATA:
-		return dlab ? c->dll : take_loop_data(c);
+		return dlab ? c->dll : rx_take(c);
 	case REG_IER:
 		return dlab ? c->dlm : c->ier;
 	case REG_IIR_FCR:
-		return c->fcr & FCR_ENABLE ? IIR_NONE | IIR_FIFO : IIR_NONE;
+		return read_iir(c);
 	case REG_LCR:
 		return c->lcr;
 	case REG_MCR:
 		return c->mcr;
 	case REG_LSR:
-		return c->loop_full ? LSR_TX_EMPTY | LSR_DATA : LSR_TX_EMPTY;
+		return read_lsr(c);
 	case REG_MSR:
-		return modem_status(c);
+		return read_msr(c);
 	default:
 		return c->scr;
 	}
 }
 
+uint8_t com1_read(struct vm *vm, unsigned int reg)
+{
+	uint8_t value = read_register(&vm->com1, reg);
+
+	update_irq(vm);
+	return value;
+}
+
+/* The line falls while the byte is on its way, so that one interrupt follows another as an edge. */
 static void write_data(struct vm *vm, uint8_t value)
 {
 	struct com1 *c = &vm->com1;
 
 	if (c->lcr & LCR_DLAB) {
 		c->dll = value;
-	} else if (c->mcr & MCR_LOOP) {
-		c->loop_data = value;
-		c->loop_full = true;
-	} else {
-		transmit(vm, value);
+		return;
 	}
+	c->sent = false;
+	update_irq(vm);
+	if (c->mcr & MCR_LOOP)
+		rx_put(c, value);
+	else
+		com1_text(vm, value);
+	c->sent = true;
+}
+
+static void write_ier(struct com1 *c, uint8_t value)
+{
+	if (c->lcr & LCR_DLAB) {
+		c->dlm = value;
+		return;
+	}
+	/* Enabling the interrupt of an empty transmitter raises it. */
+	if ((value & IER_TX) && !(c->ier & IER_TX))
+		c->sent = true;
+	c->ier = value & IER_ALL; /* the upper half reads 0: drivers look */
+}
+
+static void write_fcr(struct com1 *c, uint8_t value)
+{
+	/* Turning the FIFOs on or off empties them too. */
+	if ((value & FCR_RX_CLEAR) || ((value ^ c->fcr) & FCR_ENABLE))
+		c->rx_count = 0;
+	c->fcr = value;
 }
 
 void com1_write(struct vm *vm, unsigned int reg, uint8_t value)
@@ -120,19 +259,16 @@ void com1_write(struct vm *vm, unsigned int reg, uint8_t value)
 		write_data(vm, value);
 		break;
 	case REG_IER:
-		if (c->lcr & LCR_DLAB)
-			c->dlm = value;
-		else
-			c->ier = value & 0x0f; /* the upper half reads 0: drivers look */
+		write_ier(c, value);
 		break;
 	case REG_IIR_FCR:
-		c->fcr = value;
+		write_fcr(c, value);
 		break;
 	case REG_LCR:
 		c->lcr = value;
 		break;
 	case REG_MCR:
-		c->mcr = value & 0x1f;
+		write_mcr(c, value);
 		break;
 	case REG_SCR:
 		c->scr = value;
@@ -140,4 +276,11 @@ void com1_write(struct vm *vm, unsigned int reg, uint8_t value)
 	default: /* line and modem status are read-only */
 		break;
 	}
+	update_irq(vm);
+}
+
+void com1_receive(struct vm *vm, uint8_t byte)
+{
+	rx_put(&vm->com1, byte);
+	update_irq(vm);
 }

@@ -3,12 +3,14 @@
  * CPUID. The rows below are allow-lists: a bit that is not in its mask reads 0. The host's values
  * are read and masked at boot, because CPUID is slow and exits itself where we are nested.
  */
+#include "arch/fpu.h"
 #include "arch/insn.h"
 #include "arch/regs.h"
 #include "arch/tsc.h"
 #include "arch/vmx.h"
 #include "arch/vmxcpu.h"
 #include "lib/bitops.h"
+#include "lib/log.h"
 #include "vmm/cpuid.h"
 #include "vmm/exit.h"
 #include "vmm/lapic.h"
@@ -44,7 +46,7 @@
 /*
  * FSGSBASE BMI1 AVX2 FDP-EXCPTN SMEP BMI2 ERMS INVPCID FCS-FDS AVX512F AVX512DQ RDSEED ADX SMAP
  * AVX512IFMA CLFLUSHOPT CLWB AVX512CD SHA AVX512BW AVX512VL.
- * Hidden: TSC_ADJUST (the TSC is ours), SGX, HLE RTM (side channels), RDT, MPX (its state is not
+ * TSC_ADJUST is ours (exit_msr.c). Hidden: SGX, HLE RTM (side channels), RDT, MPX (its state is not
  * switched), PT (records the host).
  */
 #define LEAF7_EBX                                                                                 \
@@ -290,6 +292,10 @@ static __init void fill_xsave(void)
 
 	if (!(find(1, 0)->ecx & CPUID_1_ECX_XSAVE))
 		d->eax = 0;
+	else if ((find(0xd, 1)->eax & CPUID_D1_EAX_XSAVEC) && !fpu_xsavec_works()) {
+		log_info("XSAVEC of this CPU is wrong: hidden from guests");
+		find(0xd, 1)->eax &= ~CPUID_D1_EAX_XSAVEC;
+	}
 	if ((d->eax & avx512) != avx512 || !(d->eax & B(2)))
 		d->eax &= ~avx512;
 	if (d->eax)
@@ -351,6 +357,7 @@ void __init exit_cpuid_init(void)
 	find(LEAF_EXTENDED, 0)->eax = LEAF_EXTENDED_MAX;
 	find(1, 0)->ebx |= 1 << 16; /* one logical processor; its APIC ID is 0 */
 	find(1, 0)->ecx |= CPUID_1_ECX_HYPERVISOR;
+	find(7, 0)->ebx |= CPUID_7_EBX_TSC_ADJUST; /* systems trust their TSC only with it */
 	fill_frequencies();
 	fill_xsave();
 	hide_uncontrolled();

@@ -4,10 +4,12 @@
 #include "arch/regs.h"
 #include "arch/vmx.h"
 #include "vmm/exit.h"
+#include "vmm/platform.h"
 
 enum exit_action exit_hlt(struct vcpu *v)
 {
 	if (!inject_can_wake(v)) {
+		platform_halted(v);
 		v->state = VCPU_HALTED;
 		v->events.due = 0;
 	}

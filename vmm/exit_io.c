@@ -1,93 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* Port I/O: the table of ports, IN and OUT, INS and OUTS. */
+/* Port I/O exits: IN and OUT, INS and OUTS. */
 #include "arch/regs.h"
 #include "arch/vmx.h"
 #include "lib/bitops.h"
-#include "vmm/abi.h"
 #include "vmm/exit.h"
 #include "vmm/linear.h"
-#include "vmm/report.h"
+#include "vmm/ports.h"
 #include "vmm/vm.h"
 
 /* Of a REP string: afterwards the guest goes on with it, and others have had their turn. */
 #define STRING_MAX 256
-
-enum port_device { PORT_NONE, PORT_COM1, PORT_VERDICT };
-
-static const struct {
-	uint16_t first, last;
-	enum port_device device;
-} ports[] = {
-	{ COM1_BASE, COM1_BASE + COM1_NR - 1, PORT_COM1 },
-	{ PORT_EXIT, PORT_EXIT, PORT_VERDICT },
-};
-
-static enum port_device port_device(uint32_t port)
-{
-	for (unsigned int i = 0; i < ARRAY_SIZE(ports); i++)
-		if (port >= ports[i].first && port <= ports[i].last)
-			return ports[i].device;
-	return PORT_NONE;
-}
-
-static uint32_t size_mask(unsigned int size)
-{
-	return (uint32_t)BITS(8 * size - 1, 0);
-}
-
-static uint32_t device_in(struct vm *vm, uint16_t port, unsigned int size)
-{
-	uint32_t value = 0;
-
-	if (port_device(port) != PORT_COM1) {
-		report_unserved(vm, "port", port, size, false);
-		return size_mask(size);
-	}
-	/* Wider accesses to byte registers are byte accesses in a row. */
-	for (unsigned int i = 0; i < size; i++) {
-		bool ours = port_device(port + i) == PORT_COM1;
-
-		value |= (uint32_t)(ours ? com1_read(vm, port + i - COM1_BASE) : 0xff) << 8 * i;
-	}
-	return value;
-}
-
-/* False if that was the end of the VM. */
-static bool device_out(struct vm *vm, uint16_t port, unsigned int size, uint32_t value)
-{
-	switch (port_device(port)) {
-	case PORT_VERDICT:
-		vm_stop(vm, value ? VERDICT_FAIL : VERDICT_PASS, NULL, value);
-		return false;
-	case PORT_COM1:
-		for (unsigned int i = 0; i < size; i++)
-			if (port_device(port + i) == PORT_COM1)
-				com1_write(vm, port + i - COM1_BASE, (uint8_t)(value >> 8 * i));
-		return true;
-	case PORT_NONE:
-		break;
-	}
-	report_unserved(vm, "port", port, size, true);
-	return true;
-}
-
-static uint32_t port_in(struct vm *vm, uint16_t port, unsigned int size)
-{
-	uint64_t flags = spin_lock(&vm->lock);
-	uint32_t value = device_in(vm, port, size);
-
-	spin_unlock(&vm->lock, flags);
-	return value;
-}
-
-static bool port_out(struct vm *vm, uint16_t port, unsigned int size, uint32_t value)
-{
-	uint64_t flags = spin_lock(&vm->lock);
-	bool goes_on = device_out(vm, port, size, value);
-
-	spin_unlock(&vm->lock, flags);
-	return goes_on;
-}
 
 struct string_io {
 	uint16_t port;
@@ -165,7 +87,7 @@ enum exit_action exit_io(struct vcpu *v)
 	uint64_t qual = vmcs_read(VMCS_EXIT_QUAL);
 	uint16_t port = io_qual_port(qual);
 	unsigned int size = io_qual_size(qual);
-	uint32_t mask = size_mask(size), value;
+	uint32_t mask = (uint32_t)BITS(8 * size - 1, 0), value;
 
 	if (unlikely(io_qual_string(qual))) {
 		struct string_io io = string_decode(qual);

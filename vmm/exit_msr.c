@@ -25,7 +25,7 @@ enum write_rule { WRITE_GP, WRITE_LAPIC, WRITE_IGNORED, WRITE_SAME, WRITE_EFER, 
 
 /*
  * Sorted by number. WRITE_SAME: only what it reads. What the bitmap passes (vmcs.c) never gets
- * here; a write of the TSC does, and faults: all that is measured relies on it.
+ * here; a write of the TSC does, and faults: all that is measured relies on it. So does TSC_ADJUST, but for 0.
  */
 static const struct msr {
 	uint32_t number;
@@ -34,6 +34,7 @@ static const struct msr {
 	uint64_t value;
 } msrs[] = {
 	{ MSR_FEATURE_CONTROL, READ_VALUE, WRITE_GP, FEATURE_CONTROL_LOCKED }, /* VMX off */
+	{ MSR_TSC_ADJUST, READ_VALUE, WRITE_SAME, 0 },
 	{ MSR_BIOS_UPDT_TRIG, READ_GP, WRITE_IGNORED, 0 },
 	{ MSR_BIOS_SIGN_ID, READ_VALUE, WRITE_IGNORED, MICROCODE_VALUE },
 	{ MSR_MTRRCAP, READ_VALUE, WRITE_GP, 0 },

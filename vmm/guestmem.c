@@ -8,6 +8,12 @@
 #include "vmm/cpuid.h"
 #include "vmm/guestwalk.h"
 
+static bool in_hole(const struct vm *vm, uint64_t gpa, uint64_t len)
+{
+	return !vm->hole_is_ram &&
+	       ranges_overlap(gpa, len, GUEST_HOLE_START, GUEST_HOLE_END - GUEST_HOLE_START);
+}
+
 bool guestmem_is_ram(const struct vm *vm, gpa_t gpa, uint64_t len)
 {
 	if (gpa.v >= vm->ram_bytes || len > vm->ram_bytes - gpa.v)
@@ -15,7 +21,7 @@ bool guestmem_is_ram(const struct vm *vm, gpa_t gpa, uint64_t len)
 	for (uint64_t i = gpa.v / PAGE_SIZE_2M; i * PAGE_SIZE_2M < gpa.v + len; i++)
 		if (vm->ram[i].v == HPA_NONE.v) /* given back */
 			return false;
-	return !ranges_overlap(gpa.v, len, GUEST_HOLE_START, GUEST_HOLE_END - GUEST_HOLE_START);
+	return !in_hole(vm, gpa.v, len);
 }
 
 /* The frame of the page around @gpa, HPA_NONE if that is no RAM: the hole and the end of RAM lie on pages. */
@@ -23,7 +29,7 @@ static hpa_t frame_of(const struct vm *vm, gpa_t gpa)
 {
 	hpa_t block;
 
-	if (gpa.v >= vm->ram_bytes || gpa.v - GUEST_HOLE_START < GUEST_HOLE_END - GUEST_HOLE_START)
+	if (gpa.v >= vm->ram_bytes || in_hole(vm, gpa.v, 1))
 		return HPA_NONE;
 	block = vm->ram[gpa.v / PAGE_SIZE_2M];
 	if (block.v == HPA_NONE.v)

@@ -9,7 +9,10 @@
 #include "vmm/vcpu.h"
 #include "vmm/vm.h"
 
-/* Where a PC has video memory and ROMs: no RAM of a guest's. */
+/*
+ * Where a PC has video memory and ROMs: no RAM that a guest is told of, and none at all unless vm->hole_is_ram. Then
+ * consoles and searches of ROMs, which find zeros, cost nothing.
+ */
 #define GUEST_HOLE_START 0xa0000UL
 #define GUEST_HOLE_END	 0x100000UL
 

@@ -8,6 +8,7 @@
 #include "arch/vmx.h"
 #include "vmm/inject_rules.h"
 #include "vmm/lapic.h"
+#include "vmm/platform.h"
 #include "vmm/vcpu.h"
 #include "vmm/vm.h"
 
@@ -153,8 +154,14 @@ void inject_note_vectoring(struct vcpu *v)
 	}
 }
 
+/*
+ * SDM, "Checks on VM-Entry Control Fields": no error code with CR0.PE = 0, where exceptions have none; Bochs reports
+ * one when an exit interrupts the delivery of such an exception.
+ */
 static void enter_reinject(struct events *e)
 {
+	if (!(vmcs_read(VMCS_GUEST_CR0) & CR0_PE))
+		e->reinject_info &= ~INTR_INFO_ERROR_CODE;
 	if (e->reinject_info & INTR_INFO_ERROR_CODE)
 		vmcs_write(VMCS_ENTRY_EXCEPTION_ERROR, e->reinject_error);
 	if (event_has_length(e->reinject_info))
@@ -176,19 +183,28 @@ static void enter_exception(struct events *e)
 	e->exception = false;
 }
 
+#define IRQ_OF_PIC 256 /* the PIC gives its vector when it is acknowledged */
+
 /* The interrupt to be delivered next, -1 if none: those that no APIC stands before come first. */
 static int next_irq(const struct vcpu *v)
 {
 	int irq = event_highest(v->events.irq);
 
+	if (irq < 0 && platform_interrupts(v) && (!v->lapic || lapic_takes_extint(v->lapic)))
+		irq = IRQ_OF_PIC;
 	return irq < 0 && v->lapic ? lapic_pending(v->lapic) : irq;
 }
 
 static void enter_irq(struct vcpu *v, uint32_t irq)
 {
-	uint64_t *word = &v->events.irq[irq >> 6], bit = 1UL << (irq & 63);
+	uint64_t *word = &v->events.irq[irq >> 6 & 3], bit = 1UL << (irq & 63);
+	bool of_pic = irq == IRQ_OF_PIC;
 
+	if (of_pic)
+		irq = platform_ack(v);
 	vmcs_write(VMCS_ENTRY_INTR_INFO, INTR_INFO_VALID | INTR_TYPE_EXT_INT | irq);
+	if (of_pic)
+		return;
 	if (*word & bit)
 		*word &= ~bit;
 	else

@@ -12,6 +12,7 @@
 #define VERSION		0x00050014U /* integrated; LVT entries 0 to 5 */
 #define LVT_EXTINT	0x700U
 #define LVT_NMI		0x400U
+#define LVT_MODE	0x700U
 #define APIC_BASE_RESET (LAPIC_PAGE | APIC_BASE_BSP)
 #define MSR_X2APIC	0x800U
 
@@ -137,6 +138,13 @@ int lapic_pending(const struct lapic *l)
 	int vector = highest(&l->regs[LAPIC_IRR]);
 
 	return vector >= 0 && (uint32_t)vector >> 4 > ppr(l) >> 4 ? vector : -1;
+}
+
+bool lapic_takes_extint(const struct lapic *l)
+{
+	uint32_t lint0 = l->regs[LAPIC_LVT_LINT0];
+
+	return !lapic_enabled(l) || (lint0 & (LVT_MASKED | LVT_MODE)) == LVT_EXTINT;
 }
 
 void lapic_take(struct lapic *l, unsigned int vector)

@@ -5,7 +5,7 @@
  * for each vCPU; every function is restricted and takes bounded time whatever the guest has written.
  *
  * Not there, and hidden by the version register: LVT CMCI, directed EOI. The page cannot be moved. LINT0, LINT1,
- * thermal and performance entries of the LVT are kept; nothing is wired to them.
+ * thermal and performance entries of the LVT are kept; nothing is wired to them but, with a platform, the PIC to LINT0.
  */
 #pragma once
 #include <stdbool.h>
@@ -86,6 +86,8 @@ void lapic_take(struct lapic *l, unsigned int vector);
 
 /* lapic_ipi.c: an interrupt message has come for @v. */
 void lapic_accept(struct vcpu *v, uint8_t vector, bool level);
+/* Whether the PIC's interrupts pass: all do while it is off, and by LINT0 if that is ExtINT and not masked. */
+bool lapic_takes_extint(const struct lapic *l);
 
 /* lapic_timer.c: the TSC at which the timer interrupts, 0: never; and what it has done up to @now. */
 uint64_t lapic_timer_deadline(const struct lapic *l);

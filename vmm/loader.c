@@ -2,35 +2,47 @@
 /* Copies what the plan of vmm/multiboot.h says. Bounds are the plan's and guestmem's, both checked. */
 #include "vmm/loader.h"
 #include "arch/vmx.h"
+#include "lib/bitops.h"
 #include "lib/errno.h"
 #include "lib/log.h"
 #include "mm/vmalloc.h"
+#include "vmm/bzimage.h"
 #include "vmm/guestmem.h"
 #include "vmm/multiboot.h"
 #include "vmm/vcpu.h"
 
-#define RAM_RANGES 2 /* below the hole, and above it */
+#define MEM_MIB_DEFAULT	      64
+#define MEM_MIB_LINUX_DEFAULT 128
 
 struct load {
 	struct vm *vm;
 	const char *image;
 	struct image_plan plan;
-	struct guest_ram ram[RAM_RANGES];
+	struct guest_ram ram[LOADER_RAM_MAX];
 	struct guest_boot boot;
 	gpa_t info;
 	char why[IMAGE_WHY_SIZE];
 };
 
-static void describe_ram(struct load *l)
+uint32_t loader_ram(const struct vm *vm, struct guest_ram ram[LOADER_RAM_MAX])
 {
-	uint64_t end = l->vm->ram_bytes;
+	uint64_t end = vm->ram_bytes;
 
-	l->ram[0] = (struct guest_ram){ GPA(0), MIN(end, GUEST_HOLE_START) };
-	l->boot.nr_ram = 1;
-	if (end > GUEST_HOLE_END)
-		l->ram[l->boot.nr_ram++] =
-			(struct guest_ram){ GPA(GUEST_HOLE_END), end - GUEST_HOLE_END };
-	l->boot.ram = l->ram;
+	ram[0] = (struct guest_ram){ GPA(0), MIN(end, GUEST_HOLE_START) };
+	if (end <= GUEST_HOLE_END)
+		return 1;
+	ram[1] = (struct guest_ram){ GPA(GUEST_HOLE_END), end - GUEST_HOLE_END };
+	return 2;
+}
+
+void loader_defaults(struct vm_options *options, const void *image, size_t len)
+{
+	bool is_linux = bzimage_is(image, len);
+
+	if (!options->mem_mib)
+		options->mem_mib = is_linux ? MEM_MIB_LINUX_DEFAULT : MEM_MIB_DEFAULT;
+	if (options->platform == VM_PLATFORM_DEFAULT)
+		options->platform = is_linux ? VM_PLATFORM_PIC : VM_PLATFORM_NONE;
 }
 
 /* The plan has been checked against the RAM: a failing copy is our bug, but no reason to panic. */
@@ -97,8 +109,8 @@ static int load_with(struct load *l, size_t len, const struct vm_module *modules
 	return 0;
 }
 
-int loader_load(struct vm *vm, const void *image, size_t len, const struct vm_module *modules,
-		unsigned int nr_modules)
+static int load_multiboot(struct vm *vm, const void *image, size_t len,
+			  const struct vm_module *modules, unsigned int nr_modules)
 {
 	/* Too large for a stack together; vmalloc clears. */
 	struct load *l = vmalloc(sizeof(*l), SENSITIVE, NULL);
@@ -108,7 +120,8 @@ int loader_load(struct vm *vm, const void *image, size_t len, const struct vm_mo
 	if (l && placed) {
 		l->vm = vm;
 		l->image = image;
-		describe_ram(l);
+		l->boot.ram = l->ram;
+		l->boot.nr_ram = loader_ram(vm, l->ram);
 		l->boot.name = vm->options.name;
 		l->boot.args = vm->options.args;
 		l->boot.modules = placed;
@@ -123,4 +136,12 @@ int loader_load(struct vm *vm, const void *image, size_t len, const struct vm_mo
 	vfree(placed);
 	vfree(l);
 	return err;
+}
+
+int loader_load(struct vm *vm, const void *image, size_t len, const struct vm_module *modules,
+		unsigned int nr_modules)
+{
+	if (bzimage_is(image, len))
+		return loader_load_linux(vm, image, len, modules, nr_modules);
+	return load_multiboot(vm, image, len, modules, nr_modules);
 }

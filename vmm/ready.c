@@ -9,34 +9,47 @@
 #include "vmm/vcpu.h"
 #include "vmm/vm.h"
 
+static void count_in(struct vcpu *v)
+{
+	v->dormant = false;
+	__atomic_fetch_add(&v->vm->awake, AWAKE_CAME | AWAKE_ONE, __ATOMIC_SEQ_CST);
+}
+
 /*
  * A vCPU without a timer sleeps until others of its VM send it something. When all do that, none ever will: then the VM
- * has come to its end. Who is counted out looks for mail behind that: a sender that is the last one awake has
- * posted before it counted itself out, and whoever takes mail counts itself in before it takes it.
+ * has come to its end. A sender that is the last one awake has posted before it counts itself out, and whoever takes
+ * mail counts itself in before it takes it. So the last one looks for mail, and whether nobody has come
+ * meanwhile: if somebody has, what was seen of the mail may be what he has left of it, and he will look himself.
  */
-static void count_awake(struct vcpu *v)
+static void count_out(struct vcpu *v)
 {
 	struct vm *vm = v->vm;
+	uint64_t awake = __atomic_sub_fetch(&vm->awake, AWAKE_ONE, __ATOMIC_SEQ_CST);
+
+	v->dormant = true;
+	if (!(awake & AWAKE_MASK) && !post_any_pending(vm) &&
+	    __atomic_load_n(&vm->awake, __ATOMIC_SEQ_CST) == awake)
+		vm_stop(vm, VERDICT_STOPPED, "halted", 0);
+}
+
+static void count_awake(struct vcpu *v)
+{
 	bool dormant = v->state != VCPU_RUNNABLE && !v->timer_deadline;
 
 	if (dormant == v->dormant)
 		return;
-	v->dormant = dormant;
-	if (!dormant)
-		__atomic_fetch_add(&vm->nr_awake, 1, __ATOMIC_SEQ_CST);
-	else if (__atomic_sub_fetch(&vm->nr_awake, 1, __ATOMIC_SEQ_CST) == 0 &&
-		 !post_any_pending(vm))
-		vm_stop(vm, VERDICT_STOPPED, "halted", 0);
+	if (dormant)
+		count_out(v);
+	else
+		count_in(v);
 }
 
 static void take_mail(struct vcpu *v)
 {
 	if (!post_is_pending(v->vm, v->id))
 		return;
-	if (v->dormant) {
-		v->dormant = false;
-		__atomic_fetch_add(&v->vm->nr_awake, 1, __ATOMIC_SEQ_CST);
-	}
+	if (v->dormant)
+		count_in(v);
 	post_collect(v);
 }
 

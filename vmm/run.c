@@ -129,7 +129,10 @@ static __always_inline enum exit_action handle_exit(struct vcpu *v, uint32_t rea
 /* VMfail: our own bug. Called by vmx_run.S in place of an exit. */
 void vmx_entry_failed(void)
 {
-	panic("VM entry failed: %s", vmx_error_name(vmcs_read32(VMCS_INSTRUCTION_ERROR)));
+	asi_relax(); /* so that the report can leave for symbols */
+	panic("VM entry failed: %s (event 0x%x)",
+	      vmx_error_name(vmcs_read32(VMCS_INSTRUCTION_ERROR)),
+	      vmcs_read32(VMCS_ENTRY_INTR_INFO));
 }
 
 /* The one place where RIP advances. */
@@ -181,11 +184,10 @@ static void prepare_entry(struct vcpu *v)
 	vcpu_sync_ept(v);
 	vcpu_deliver_events(v);
 	/* The preemption timer stands still while we run, a deadline of the guest's does not. */
-	if (v->timer_deadline) {
-		now = rdtsc();
-		arm_preemption_timer(v, now);
+	now = rdtsc();
+	arm_preemption_timer(v, now); /* also if there is no deadline any more */
+	if (v->timer_deadline)
 		due = MIN(due, MIN(v->timer_deadline, now + TIMER_LATE_MAX));
-	}
 	v->events.due = v->events.windows ? 0 : due;
 }
 
@@ -317,16 +319,27 @@ static void doze(struct vcpu *v)
 	asi_relax();
 }
 
+/* Whether the vCPU has to leave the CPU, ready or not. */
+static bool is_wanted_back(const struct vcpu *v)
+{
+	return !v->alone || sched_is_asked() || v->request.number;
+}
+
 void vcpu_turns(struct vcpu *v)
 {
 	for (;;) {
-		if (vcpu_ready(v, v->turn_end))
+		if (vcpu_ready(v, v->turn_end)) {
 			turn(v);
-		else if (v->alone && v->state != VCPU_STOPPED)
+			/* One that halts is looked at once more: it may be the last of its VM to do so. */
+			if (v->state == VCPU_RUNNABLE && is_wanted_back(v))
+				break;
+		} else {
+			if (v->state == VCPU_STOPPED || is_wanted_back(v))
+				break;
 			doze(v);
-		if (!v->alone || v->state == VCPU_STOPPED || sched_is_asked() || v->request.number)
-			break;
-		v->turn_end = rdtsc() + sched_slice();
+		}
+		if (v->alone)
+			v->turn_end = rdtsc() + sched_slice();
 	}
 	asi_exit(); /* the stack that we return to is sensitive */
 }

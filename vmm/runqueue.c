@@ -47,13 +47,17 @@ static void insert(struct sched_entity *e, uint32_t core)
 {
 	struct runqueue *q = &queues[core];
 	uint64_t flags = spin_lock(&q->lock);
+	bool crowded;
 
 	e->core = core;
 	e->vruntime += q->min_vruntime;
 	list_add_tail(&q->members, &e->link);
 	q->nr++;
 	q->nr_runnable += e->state != SCHED_SLEEPING;
+	crowded = q->nr == 2;
 	spin_unlock(&q->lock, flags);
+	if (crowded)
+		sched_crowded(core);
 }
 
 /* With the lock held. */
@@ -64,17 +68,22 @@ static void take_out(struct runqueue *q, struct sched_entity *e)
 	q->nr_runnable -= e->state != SCHED_SLEEPING;
 }
 
-void rq_add(struct sched_entity *e)
+uint32_t rq_choose(void)
 {
 	uint32_t best = bit_lowest(cores);
 
 	for_each_cpu (core, cores)
 		if (READ_ONCE(queues[core].nr) < READ_ONCE(queues[best].nr))
 			best = core;
+	return best;
+}
+
+void rq_add(struct sched_entity *e, uint32_t core)
+{
 	e->state = SCHED_SLEEPING;
 	e->loaded = RQ_NO_CPU;
 	e->vruntime = 0;
-	insert(e, best);
+	insert(e, core);
 }
 
 static void account_end(struct runqueue *q, struct sched_entity *e)
@@ -174,11 +183,9 @@ static struct sched_entity *pick_own(struct runqueue *q, uint32_t cpu, uint64_t 
 	return e;
 }
 
-/* One that waits at @core and is free to go; out of its queue, its vruntime as its lead over the others there. */
-static struct sched_entity *take_from(uint32_t core)
+/* Who waits, has its registers in no CPU, and has run least. The lock is held. */
+static struct sched_entity *free_to_go(struct runqueue *q)
 {
-	struct runqueue *q = &queues[core];
-	uint64_t flags = spin_lock(&q->lock);
 	struct sched_entity *found = NULL;
 	struct list *p;
 
@@ -189,6 +196,16 @@ static struct sched_entity *take_from(uint32_t core)
 		    (!found || e->vruntime < found->vruntime))
 			found = e;
 	}
+	return found;
+}
+
+/* One of @core that is free to go; out of its queue, its vruntime as its lead over the others there. */
+static struct sched_entity *take_from(uint32_t core)
+{
+	struct runqueue *q = &queues[core];
+	uint64_t flags = spin_lock(&q->lock);
+	struct sched_entity *found = free_to_go(q);
+
 	if (found) {
 		take_out(q, found);
 		found->vruntime -= MIN(found->vruntime, q->min_vruntime);
@@ -284,6 +301,21 @@ uint64_t rq_next_wake(uint32_t cpu)
 	return first;
 }
 
+/* Whether rq_pick() would find one at another core. */
+static bool may_take(uint32_t core)
+{
+	struct runqueue *q = &queues[core];
+	uint64_t flags;
+	bool any;
+
+	if (!READ_ONCE(q->nr_running))
+		return false;
+	flags = spin_lock(&q->lock);
+	any = free_to_go(q);
+	spin_unlock(&q->lock, flags);
+	return any;
+}
+
 bool rq_has_work(uint32_t cpu, uint64_t now)
 {
 	struct runqueue *q = &queues[core_of(cpu)];
@@ -293,11 +325,10 @@ bool rq_has_work(uint32_t cpu, uint64_t now)
 	wake_sleepers(q, now);
 	any = least(q, cpu) && !(q->nr_running && now >= q->end && others_wait(q));
 	spin_unlock(&q->lock, flags);
-	if (READ_ONCE(q->nr_running))
+	if (any || READ_ONCE(q->nr_running))
 		return any;
 	for_each_cpu (other, cores & ~BIT(core_of(cpu)))
-		any |= READ_ONCE(queues[other].nr_running) &&
-		       READ_ONCE(queues[other].nr_runnable) > READ_ONCE(queues[other].nr_running);
+		any |= may_take(other);
 	return any;
 }
 
@@ -309,14 +340,31 @@ void rq_set_idle(uint32_t cpu, bool idle)
 		__atomic_fetch_and(&rq_idle_cpus, ~BIT(cpu), __ATOMIC_SEQ_CST);
 }
 
+/* The CPUs that could take somebody who waits at @q: threads of its core those of its VM only. */
+static uint64_t takers(struct runqueue *q, uint64_t threads)
+{
+	uint64_t set = 0, flags = spin_lock(&q->lock);
+	struct list *p;
+
+	list_for_each (p, &q->members) {
+		const struct sched_entity *e = list_entry(p, struct sched_entity, link);
+		uint64_t may = e->loaded == RQ_NO_CPU ? ~0UL : BIT(e->loaded);
+
+		if (e->state == SCHED_WAITING)
+			set |= e->vm == q->vm ? may : may & ~threads;
+	}
+	spin_unlock(&q->lock, flags);
+	return set;
+}
+
 uint32_t rq_idle_cpu(uint32_t cpu)
 {
-	uint64_t idle = __atomic_load_n(&rq_idle_cpus, __ATOMIC_SEQ_CST) & ~BIT(cpu), siblings;
+	uint64_t idle = __atomic_load_n(&rq_idle_cpus, __ATOMIC_SEQ_CST) & ~BIT(cpu);
+	uint64_t threads = cpu_siblings(cpu);
 
+	if (idle)
+		idle &= takers(&queues[core_of(cpu)], threads);
 	if (!idle)
 		return RQ_NO_CPU;
-	siblings = idle & cpu_siblings(cpu);
-	if (!READ_ONCE(queues[core_of(cpu)].nr_runnable))
-		return RQ_NO_CPU;
-	return bit_lowest(siblings ? siblings : idle);
+	return bit_lowest(idle & threads ? idle & threads : idle);
 }

@@ -35,8 +35,10 @@ struct sched_entity {
 /* Ticks of the longest turn, and the CPUs, a bit each, that will pick. Before anything else, once. */
 void rq_init(uint64_t slice, uint64_t cpus);
 
-/* A new one, sleeping, goes to the core with the fewest; gone for good, by the CPU that runs it. */
-void rq_add(struct sched_entity *e);
+/* The core with the fewest. A new one, sleeping, goes to @core; it may run, and be gone, before this returns. */
+uint32_t rq_choose(void);
+void rq_add(struct sched_entity *e, uint32_t core);
+/* It is gone for good: by the CPU that runs it. */
 void rq_remove(struct sched_entity *e);
 
 /*
@@ -66,5 +68,10 @@ bool rq_has_work(uint32_t cpu, uint64_t now);
 void rq_set_idle(uint32_t cpu, bool idle);
 uint32_t rq_idle_cpu(uint32_t cpu);
 
+/*
+ * REQUIRED of vmm/schedule.c: a queue has got its second vCPU. Whoever runs at @core may believe to be alone there. No
+ * lock is held.
+ */
+void sched_crowded(uint32_t core);
 /* REQUIRED of vmm/schedule.c: whether a sleeper has a reason to run, its wake time apart. Takes no lock. */
 bool sched_may_wake(const struct sched_entity *e);

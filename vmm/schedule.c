@@ -123,15 +123,16 @@ int sched_start(struct vm *vm)
 	/* A limit beyond what the TSC counts is none. */
 	if (__builtin_mul_overflow(vm->options.limit_ms, tsc_khz(), &vm->limit))
 		vm->limit = 0;
-	vm->nr_awake = 1;
+	vm->awake = AWAKE_ONE;
 	vm->nr_in_queues = vm->nr_vcpus;
 	__atomic_fetch_add(&vms_alive, 1, __ATOMIC_SEQ_CST);
+	/* Once it is there it may run on any CPU, which changes all of this. */
 	for (uint32_t id = 0; id < vm->nr_vcpus; id++) {
-		struct sched_entity *e = vm->vcpus[id]->sched;
+		uint32_t core = rq_choose();
 
-		rq_add(e);
-		vm->post[id].cpu = e->core;
-		ask_and_kick(e->core);
+		vm->post[id].cpu = core;
+		rq_add(vm->vcpus[id]->sched, core);
+		ask_and_kick(core);
 	}
 	return 0;
 }
@@ -159,6 +160,14 @@ static void end_vcpu(struct vcpu *v)
 }
 
 /* ---- turns ---- */
+
+/* They come back to the loop once, and find that they are not alone: a turn that is not shared has no end. */
+void sched_crowded(uint32_t core)
+{
+	for_each_cpu (cpu, cpu_siblings(core) & cpus)
+		if (cpu != this_cpu(cpu_number))
+			ask_and_kick(cpu);
+}
 
 /* Mail, or the end of its VM: read without a lock, by whoever looks for work. */
 bool sched_may_wake(const struct sched_entity *e)
@@ -272,9 +281,9 @@ static void audit_between_turns(void)
 		return;
 	world_stop();
 	audit_turn(&audit);
-	world_resume();
 	if (audit_violations(&audit))
-		vm_stop_all("audit");
+		vm_stop_all("audit"); /* no other CPU makes or destroys one now */
+	world_resume();
 }
 
 void sched_run(void)
@@ -285,7 +294,7 @@ void sched_run(void)
 
 	ASSERT(!irqs_enabled());
 	while (__atomic_load_n(&vms_alive, __ATOMIC_SEQ_CST)) {
-		irq_window(); /* a clean point, also for a CPU that finds nothing to run and has no time to rest */
+		irq_window(); /* others may wait for this CPU, whatever it finds to do or does not */
 		this_cpu(sched_asked) = false;
 		memory_fence(); /* before this CPU looks for what it was asked about */
 		if (cpu == 0 && audit.period)

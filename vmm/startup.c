@@ -26,6 +26,8 @@ void vcpu_init(struct vcpu *v)
 	v->events = (struct events){ .windows = v->events.windows };
 	v->hc_deadline = 0;
 	vmcs_init_guest();
+	/* Paging is off now, which the VMCS does not tell the CPU: what it caches under this VPID would stay. */
+	vmx_flush_vpid(v->vpid);
 	write_breakpoints(none);
 	write_dr6(DR6_FIXED);
 	if (v->lapic)

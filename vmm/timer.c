@@ -1,16 +1,24 @@
 /* SPDX-License-Identifier: MIT */
-/* The timers of a vCPU: of the hypercall and of its local APIC. The exit path knows the first deadline only. */
+/*
+ * The timers of a vCPU: of the hypercall, of its local APIC and of the platform. The exit path knows the first deadline
+ * only.
+ */
 #include "lib/bitops.h"
 #include "vmm/lapic.h"
+#include "vmm/platform.h"
 #include "vmm/vcpu.h"
+
+/* 0 is never. */
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+	return !a || (b && b < a) ? b : a;
+}
 
 void vcpu_timer_changed(struct vcpu *v)
 {
-	uint64_t deadline = v->lapic ? lapic_timer_deadline(v->lapic) : 0;
+	uint64_t lapic = v->lapic ? lapic_timer_deadline(v->lapic) : 0;
 
-	if (v->hc_deadline && (!deadline || v->hc_deadline < deadline))
-		deadline = v->hc_deadline;
-	v->timer_deadline = deadline;
+	v->timer_deadline = earlier(earlier(lapic, v->hc_deadline), platform_deadline(v));
 	v->events.due = 0; /* the preemption timer has to be set */
 }
 
@@ -24,5 +32,6 @@ void vcpu_check_timer(struct vcpu *v, uint64_t now)
 	}
 	if (v->lapic)
 		lapic_timer_expire(v, now);
+	platform_expire(v, now);
 	vcpu_timer_changed(v);
 }

@@ -50,7 +50,7 @@ struct vcpu {
 	uint16_t vpid;
 	struct stack stack;	    /* turns of this vCPU run here; its canary is LOCAL as well */
 	bool alone;		    /* nobody else wants this CPU: its turns follow each other */
-	bool dormant;		    /* asleep with no timer: not counted in vm->nr_awake */
+	bool dormant;		    /* asleep with no timer: not counted in vm->awake */
 	uint32_t last_cpu;	    /* that it was loaded on; VCPU_NO_CPU: none yet */
 	struct vcpu_post *post;	    /* how others reach it */
 	struct sched_entity *sched; /* SENSITIVE: the scheduler's */

@@ -15,6 +15,7 @@
 #include "vmm/guestram.h"
 #include "vmm/loader.h"
 #include "vmm/owner.h"
+#include "vmm/platform.h"
 #include "vmm/vcpu.h"
 #include "vmm/vmcs.h"
 
@@ -99,6 +100,8 @@ static int vm_fill(struct vm *vm)
 	int err = guestram_create(vm);
 
 	if (!err)
+		err = platform_create(vm);
+	if (!err)
 		err = ept_create(vm);
 	for (uint32_t id = 0; !err && id < vm->options.cpus; id++) {
 		err = vcpu_create(vm, id, &vm->vcpus[id]);
@@ -142,6 +145,7 @@ void vm_destroy(struct vm *vm)
 	for (uint32_t id = 0; id < vm->nr_vcpus; id++)
 		vcpu_destroy(vm->vcpus[id]);
 	ept_destroy(vm);
+	platform_destroy(vm);
 	guestram_destroy(vm);
 	vfree(vm);
 	owner_destroy(owner, asi);

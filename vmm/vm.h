@@ -12,6 +12,7 @@
 #include "arch/layout.h"
 #include "arch/spinlock.h"
 #include "vmm/com1.h"
+#include "vmm/platform.h"
 #include "vmm/post.h"
 #include "vmm/vmoptions.h"
 
@@ -25,6 +26,11 @@ enum verdict {
 
 struct vcpu;
 
+/* In vm->awake: how many are, and how often one has begun to be. */
+#define AWAKE_ONE  1UL
+#define AWAKE_MASK 0xffffffffUL
+#define AWAKE_CAME (AWAKE_MASK + 1)
+
 struct vm {
 	struct vm_options options; /* name, memory, limit */
 	struct mem_owner *owner;   /* GLOBAL */
@@ -32,7 +38,7 @@ struct vm {
 	struct vcpu *vcpus[VCPUS_MAX];
 	uint32_t nr_vcpus; /* that have been made */
 	struct vcpu_post post[VCPUS_MAX];
-	uint32_t nr_awake;     /* vCPUs that run, or will by themselves; atomic */
+	uint64_t awake;	       /* vCPUs that run, or will by themselves: AWAKE_*; atomic */
 	uint32_t nr_in_queues; /* vCPUs that the scheduler has; atomic */
 	bool has_ended;	       /* all of them are gone, and it has been reported */
 
@@ -49,6 +55,8 @@ struct vm {
 	uint64_t limit; /* ticks in the guest that limit_ms= allows; 0: no limit */
 
 	struct com1 com1;
+	struct platform platform;
+	bool hole_is_ram; /* between 640 KiB and 1 MiB too; guests are told that it is reserved */
 	uint64_t
 		unserved; /* accesses to MMIO and ports that nothing serves; the first are reported */
 

@@ -12,7 +12,6 @@
 #include "vmm/lapic.h"
 #include "vmm/vmoptions.h"
 
-#define MEM_MIB_DEFAULT	 64
 #define MEM_MIB_MAX	 (PHYS_LIMIT >> 20)
 #define APIC_MEM_MIB_MAX (unsigned int)(LAPIC_PAGE >> 20)
 
@@ -112,6 +111,14 @@ static int read_switch(struct why *why, struct word w, struct word value, bool *
 	return 0;
 }
 
+static int read_platform(struct why *why, struct word w, struct word value, struct vm_options *out)
+{
+	if (!parse_is(value, "none") && !parse_is(value, "pic"))
+		return wrong(why, w, "none and pic are known");
+	out->platform = parse_is(value, "pic") ? VM_PLATFORM_PIC : VM_PLATFORM_NONE;
+	return 0;
+}
+
 static int read_limit(struct why *why, struct word w, struct word value, struct vm_options *out)
 {
 	if (!parse_u64(value.start, value.len, &out->limit_ms))
@@ -141,6 +148,8 @@ static int read_word(struct why *why, struct word w, struct vm_options *out)
 	}
 	if (parse_key(w, "control", &value))
 		return read_switch(why, w, value, &out->control);
+	if (parse_key(w, "platform", &value))
+		return read_platform(why, w, value, out);
 	if (parse_key(w, "limit", &value))
 		return read_limit(why, w, value, out);
 	return wrong(why, w, "unknown word (the guest's own arguments stand behind \"--\")");
@@ -170,7 +179,6 @@ int vm_options_parse(const char *cmdline, struct vm_options *out, char *why_buf,
 	int r;
 
 	*out = (struct vm_options){
-		.mem_mib = MEM_MIB_DEFAULT,
 		.cpus = 1,
 		.args = "",
 		.guest_map = GUEST_MAP_ALL,

@@ -5,6 +5,7 @@
 #include "arch/insn.h"
 #include "arch/percpu.h"
 #include "arch/tlb.h"
+#include "arch/world.h"
 #include "lib/assert.h"
 
 static __nonsensitive struct cpu_row {
@@ -60,11 +61,12 @@ uint64_t cpus_active(void)
 	return __atomic_load_n(&cpus_taking_part, __ATOMIC_ACQUIRE);
 }
 
-/* Whoever unmaps from here on waits for us; what was unmapped before is flushed. */
+/* Whoever unmaps, or stops the world, from here on waits for us; what was unmapped before is flushed. */
 void cpus_join(void)
 {
 	__atomic_fetch_or(&cpus_taking_part, BIT(this_cpu(cpu_number)), __ATOMIC_SEQ_CST);
 	tlb_flush_all();
+	world_yield();
 }
 
 void cpus_leave(void)

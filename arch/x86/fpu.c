@@ -26,6 +26,13 @@ struct xsave_area {
 _Static_assert(sizeof(struct xsave_area) == 576, "legacy region and header");
 _Static_assert(offsetof(struct xsave_area, mxcsr) == 24, "as in the SDM");
 
+#define XCOMP_COMPACT (1UL << 63)
+#define AVX_OFFSET    \
+	sizeof(struct \
+	       xsave_area) /* in either format, being the first component behind the header */
+#define AVX_SIZE  256U
+#define TEST_AREA 4096
+
 static uint64_t mask;
 static size_t area_size;
 
@@ -70,4 +77,25 @@ void fpu_load(const void *area, uint64_t xcr0)
 {
 	xrstor(area, mask);
 	xsetbv(0, xcr0);
+}
+
+bool __init fpu_xsavec_works(void)
+{
+	static __initdata uint8_t out[TEST_AREA] __aligned(64), in[TEST_AREA] __aligned(64);
+	struct xsave_area *from = (struct xsave_area *)in, *to = (struct xsave_area *)out;
+	bool right;
+
+	if (!(mask & XCR0_AVX) || area_size > TEST_AREA)
+		return true;
+	fpu_init_area(in);
+	from->xstate_bv = XCR0_SSE | XCR0_AVX;
+	for (unsigned int i = 0; i < AVX_SIZE; i++)
+		in[AVX_OFFSET + i] = (uint8_t)(i + 1);
+	xrstor(in, mask);
+	xsavec(out, mask);
+	right = to->xcomp_bv == (XCOMP_COMPACT | mask) && (to->xstate_bv & XCR0_AVX) &&
+		!memcmp(out + AVX_OFFSET, in + AVX_OFFSET, AVX_SIZE);
+	from->xstate_bv = 0;
+	xrstor(in, mask);
+	return right;
 }

@@ -34,6 +34,17 @@ void world_yield(void)
 	}
 }
 
+/*
+ * CPUs that have not come to a clean point. Those that take part change meanwhile: who joins comes to one before it does
+ * anything, and sees the stopper or is seen here; who leaves is in the middle of nothing.
+ */
+static uint64_t others_moving(void)
+{
+	uint64_t others = cpus_active() & ~BIT(this_cpu(cpu_number));
+
+	return others & ~__atomic_load_n(&world_standing, __ATOMIC_SEQ_CST);
+}
+
 static bool try_stop(void)
 {
 	uint32_t nobody = 0;
@@ -44,18 +55,18 @@ static bool try_stop(void)
 
 void world_stop(void)
 {
-	uint64_t others = cpus_active() & ~BIT(this_cpu(cpu_number)), begin = rdtsc();
+	uint64_t begin = rdtsc();
 
 	ASSERT(!irqs_enabled() && !this_cpu(locks_held));
 	while (!try_stop())
 		world_yield();
-	for_each_cpu (cpu, others)
+	for_each_cpu (cpu, others_moving())
 		cpu_kick(cpu);
-	while ((__atomic_load_n(&world_standing, __ATOMIC_SEQ_CST) & others) != others) {
+	while (others_moving()) {
 		cpu_serve();
 		cpu_pause();
 	}
-	trace_note(TRACE_STOP, trace_duration(begin, bits_count(others)));
+	trace_note(TRACE_STOP, trace_duration(begin, bits_count(cpus_active()) - 1));
 }
 
 void world_resume(void)

@@ -100,6 +100,9 @@ static void ports(void)
 		outw((u16)port, 0);
 		outl((u16)port, 0);
 	}
+	/* Where there are 8259s, all of their inputs are open now. */
+	outb(0x21, 0xff);
+	outb(0xa1, 0xff);
 	console_init();
 	print("\n");
 	report(true, "ports written", " ");

@@ -28,6 +28,10 @@ CASES = [
      r"^error: guest bad: segment 1, 0x40000000-0x40001fff, is behind the guest's memory"),
     ("image-in-hole", ["{folder}/hole.elf,name=bad,mem=32", "{good}"], [], 1, True,
      r"^error: guest bad: segment 1, 0xa0000-0xa1fff, lies where the guest has no RAM$"),
+    ("old-kernel", ["{folder}/old.kernel,name=bad", "{good}"], [], 1, True,
+     r"^error: guest bad: boot protocol 2\.09 is older than 2\.10$"),
+    ("kernel-behind-ram", ["{folder}/new.kernel,name=bad,mem=32", "{good}"], [], 1, True,
+     r"^error: guest bad: the kernel unpacks itself at 0x1000000-0x2ffffff, .* it needs 48 MiB$"),
     ("mem-nonsense", ["{good},name=bad,mem=lots", "{good}"], [], 1, True,
      r"^(?!@).*mem=.*lots|lots.*mem"),
     ("mem-zero", ["{good},name=bad,mem=0", "{good}"], [], 1, True, r"^error: module 1: mem=0: .*1 MiB"),
@@ -65,6 +69,17 @@ def elf32(*segments):
     return elf.ljust(at, b"\0") + header
 
 
+def bzimage(version):
+    """A Linux kernel that would unpack itself to 32 MiB at 16 MiB; without code."""
+    fields = {0x1F1: b"\x01", 0x1F4: struct.pack("<I", 64), 0x1FE: b"\x55\xaa", 0x201: b"\x66HdrS",
+              0x206: struct.pack("<H", version), 0x211: b"\x01", 0x22C: b"\xff" * 4, 0x238: struct.pack("<I", 255),
+              0x258: struct.pack("<QI", 16 << 20, 32 << 20)}
+    image = bytearray(2 * 512 + 64 * 16)
+    for at, field in fields.items():
+        image[at:at + len(field)] = field
+    return bytes(image)
+
+
 def make_images(folder):
     """The images that CASES names. The same bytes each time."""
     os.makedirs(folder)
@@ -74,8 +89,10 @@ def make_images(folder):
     images = {"garbage": random.Random(1).randbytes(65536), "truncated": good[:len(good) // 2], "empty": b"",
               "overlapping": elf32(first, (0x101000, 0x2000)), "behind": elf32(first, (0x40000000, 0x2000)),
               "hole": elf32(first, (0xA0000, 0x2000))}
-    for name, data in images.items():
-        with open(os.path.join(folder, name + ".elf"), "wb") as file:
+    files = {name + ".elf": data for name, data in images.items()}
+    files |= {"old.kernel": bzimage(0x209), "new.kernel": bzimage(0x20F)}
+    for name, data in files.items():
+        with open(os.path.join(folder, name), "wb") as file:
             file.write(data)
 
 

@@ -26,11 +26,9 @@ def grub_words(line):
     return " ".join(grub_quote(word) for word in line.split())
 
 
-def grub_cfg(cmdline, modules):
-    """@modules: pairs of (path on the ISO, command line). Each load is checked: GRUB would boot
+def grub_cfg(steps):
+    """@steps: triples of (GRUB's command, path on the ISO, command line). Each load is checked: GRUB would boot
     without a module that did not fit into memory. COM1 is touched in that case only."""
-    steps = [("multiboot2", "/boot/vestibule.elf", cmdline)]
-    steps += [("module2", path, line) for path, line in modules]
     lines = ["set timeout=0"]
     for command, path, words in steps:
         lines += [f"if {command} {path} {grub_words(words)}; then true; else",
@@ -42,10 +40,24 @@ def grub_cfg(cmdline, modules):
 
 
 def make_iso(image, out, cmdline="", modules=(), platform="both"):
-    """@modules: pairs of (file, command line), loaded in this order. Safe to run in parallel: works
-    in a folder of its own, and @out appears complete or not at all."""
+    """@modules: pairs of (file, command line), loaded in this order."""
+    files = [(image, "/boot/vestibule.elf", cmdline)]
+    files += [(path, f"/boot/guests/{number}", line) for number, (path, line) in enumerate(modules)]
+    commands = ["multiboot2"] + ["module2"] * len(modules)
+    _make(out, commands, files, MODULES, platform)
+
+
+def make_linux_iso(kernel, initrd, out, cmdline):
+    """A Linux kernel with its first file system, for BIOS."""
+    files = [(kernel, "/boot/vmlinuz", cmdline), (initrd, "/boot/initrd", "")]
+    _make(out, ["linux", "initrd"], files, MODULES + " linux", "bios")
+
+
+def _make(out, commands, files, grub_modules, platform):
+    """@files: triples of (file, path on the ISO, command line), each loaded by one of @commands. Safe to run in parallel:
+    works in a folder of its own, and @out appears complete or not at all."""
     need("grub-mkrescue", "xorriso", "mformat")
-    for path in [image] + [path for path, _ in modules]:
+    for path, _, _ in files:
         if not os.path.isfile(path):
             raise Usage(f"no such file: {path}")
     os.makedirs(os.path.dirname(os.path.abspath(out)), exist_ok=True)
@@ -53,22 +65,18 @@ def make_iso(image, out, cmdline="", modules=(), platform="both"):
         root = os.path.join(work, "root")
         os.makedirs(os.path.join(root, "boot/grub"))
         os.makedirs(os.path.join(root, "boot/guests"))
-        shutil.copyfile(image, os.path.join(root, "boot/vestibule.elf"))
-        placed = []
-        for number, (path, line) in enumerate(modules):
-            where = f"/boot/guests/{number}"
+        for path, where, _ in files:
             shutil.copyfile(path, root + where)
-            placed.append((where, line))
         with open(os.path.join(root, "boot/grub/grub.cfg"), "w", encoding="utf-8") as cfg:
-            cfg.write(grub_cfg(cmdline, placed))
-        _mkrescue(root, os.path.join(work, "out.iso"), platform)
+            cfg.write(grub_cfg([(command, where, line) for command, (_, where, line) in zip(commands, files)]))
+        _mkrescue(root, os.path.join(work, "out.iso"), grub_modules, platform)
         part = f"{out}.{os.getpid()}.part"
         shutil.move(os.path.join(work, "out.iso"), part)
         os.replace(part, out)
 
 
-def _mkrescue(root, out, platform):
-    command = ["grub-mkrescue", "-o", out, "--install-modules=" + MODULES,
+def _mkrescue(root, out, grub_modules, platform):
+    command = ["grub-mkrescue", "-o", out, "--install-modules=" + grub_modules,
                "--locales=", "--fonts=", "--themes="]
     if PLATFORMS[platform]:
         command += ["-d", os.path.join(GRUB_DIR, PLATFORMS[platform])]

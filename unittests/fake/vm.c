@@ -141,9 +141,11 @@ void vmcs_setup_msr_bitmap(uint8_t *page)
 	memset(page, 0xff, PAGE_SIZE);
 }
 
-uint32_t vmcs_switched_msr(unsigned int i)
+const uint32_t *vmcs_switched_msrs(void)
 {
-	return i < 2 ? i + 1 : 0;
+	static const uint32_t msrs[] = { 1, 2, 0 };
+
+	return msrs;
 }
 
 void exit_cpuid_init(void)

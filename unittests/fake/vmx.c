@@ -41,7 +41,8 @@ void fake_vcpu_reset(void)
 	fake_asked = fake_kicked = 0;
 	fake_vcpu.vm = &fake_vm;
 	fake_vm.vcpus[0] = &fake_vcpu;
-	fake_vm.nr_vcpus = fake_vm.options.cpus = fake_vm.nr_awake = 1;
+	fake_vm.nr_vcpus = fake_vm.options.cpus = 1;
+	fake_vm.awake = AWAKE_ONE;
 	fake_vcpu.post = &fake_vm.post[0];
 	fake_vcpu.post->running = true;
 	fake_vcpu.vpid = 1;

@@ -23,7 +23,8 @@ uint32_t cpu_thread(uint32_t cpu);
 
 /*
  * The CPUs that take part, a bit each: all but parked ones (decision 0014). Who leaves is in the unrestricted
- * space, and flushes all translations when it joins again.
+ * space, with nothing begun; when it joins again it flushes all translations, and stands still if the world does
+ * (arch/world.h). Interrupts off.
  */
 uint64_t cpus_active(void);
 void cpus_join(void);

@@ -4,6 +4,7 @@
  * guest's stays in the registers while its exits are handled.
  */
 #pragma once
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,3 +20,9 @@ void fpu_init_area(void *area);
 /* All components, also those that the guest has turned off; XCR0 becomes the mask, or @xcr0. */
 void fpu_save(void *area);
 void fpu_load(const void *area, uint64_t xcr0);
+
+/*
+ * Whether XSAVEC, which the CPU has, stores AVX state where the SDM says. Bochs' does not, and registers of a guest that uses
+ * it are destroyed. Once, at boot, after fpu_init(); leaves all components in their initial state.
+ */
+bool fpu_xsavec_works(void);

@@ -179,6 +179,12 @@ static inline void xsave(void *area, uint64_t mask)
 			 "d"((uint32_t)(mask >> 32))
 			 : "memory");
 }
+static inline void xsavec(void *area, uint64_t mask)
+{
+	__asm__ volatile("xsavec64 (%0)" ::"r"(area), "a"((uint32_t)mask),
+			 "d"((uint32_t)(mask >> 32))
+			 : "memory");
+}
 static inline void xrstor(const void *area, uint64_t mask)
 {
 	__asm__ volatile("xrstor64 (%0)" ::"r"(area), "a"((uint32_t)mask),

@@ -100,6 +100,7 @@ enum vector {
 #define MSR_TSC			0x010
 #define MSR_APIC_BASE		0x01b
 #define MSR_FEATURE_CONTROL	0x03a
+#define MSR_TSC_ADJUST		0x03b
 #define MSR_SPEC_CTRL		0x048
 #define MSR_PRED_CMD		0x049
 #define MSR_BIOS_SIGN_ID	0x08b
@@ -187,17 +188,19 @@ enum vector {
 #define CPUID_1_EDX_MCA		 (1U << 14)
 #define CPUID_1_EDX_HTT		 (1U << 28)
 /* CPUID leaf 7, subleaf 0 */
-#define CPUID_7_EBX_FSGSBASE  (1U << 0)
-#define CPUID_7_EBX_SMEP      (1U << 7)
-#define CPUID_7_EBX_INVPCID   (1U << 10)
-#define CPUID_7_EBX_RTM	      (1U << 11)
-#define CPUID_7_EBX_RDSEED    (1U << 18)
-#define CPUID_7_EBX_SMAP      (1U << 20)
-#define CPUID_7_EDX_MD_CLEAR  (1U << 10)
-#define CPUID_7_EDX_IBRS      (1U << 26) /* IA32_SPEC_CTRL and IA32_PRED_CMD.IBPB */
-#define CPUID_7_EDX_L1D_FLUSH (1U << 28)
-#define CPUID_7_EDX_ARCH_CAP  (1U << 29)
+#define CPUID_7_EBX_FSGSBASE   (1U << 0)
+#define CPUID_7_EBX_TSC_ADJUST (1U << 1)
+#define CPUID_7_EBX_SMEP       (1U << 7)
+#define CPUID_7_EBX_INVPCID    (1U << 10)
+#define CPUID_7_EBX_RTM	       (1U << 11)
+#define CPUID_7_EBX_RDSEED     (1U << 18)
+#define CPUID_7_EBX_SMAP       (1U << 20)
+#define CPUID_7_EDX_MD_CLEAR   (1U << 10)
+#define CPUID_7_EDX_IBRS       (1U << 26) /* IA32_SPEC_CTRL and IA32_PRED_CMD.IBPB */
+#define CPUID_7_EDX_L1D_FLUSH  (1U << 28)
+#define CPUID_7_EDX_ARCH_CAP   (1U << 29)
 /* CPUID leaf 0x80000001 */
+#define CPUID_D1_EAX_XSAVEC (1U << 1)
 #define CPUID_81_EDX_NX	    (1U << 20)
 #define CPUID_81_EDX_1G	    (1U << 26)
 #define CPUID_81_EDX_RDTSCP (1U << 27)

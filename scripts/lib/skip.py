@@ -1,0 +1,5 @@
+"""A test that this machine cannot run."""
+
+
+class Skip(Exception):
+    """Why, in one line."""

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * libFuzzer on a PC's devices: bytes become accesses to ports of every width, time that passes, interrupts that are taken or
+ * not, and bytes that come in at COM1. After each step what the exit path relies on must hold.
+ *
+ * A step is eight bytes: what, size, port (2), value (4).
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "arch/insn.h"
+#include "arch/regs.h"
+#include "arch/tsc.h"
+#include "arch/vmx.h"
+#include "lib/bitops.h"
+#include "lib/log.h"
+#include "unittests/fake/vmx.h"
+#include "vmm/lapic.h"
+#include "vmm/ports.h"
+
+#define V	   (&fake_vcpu)
+#define VM	   (&fake_vm)
+#define PC	   (&fake_vm.platform)
+#define STEP_BYTES 8
+
+#define CHECK(x)                                                                \
+	do {                                                                    \
+		if (!(x)) {                                                     \
+			fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #x); \
+			abort();                                                \
+		}                                                               \
+	} while (0)
+
+int LLVMFuzzerInitialize(int *argc, char ***argv);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static uint64_t nr_accesses, nr_interrupts, nr_resets;
+static char cmdline[] = "a command line";
+
+/* A failed assertion of the sources under test is a find; this is what fake/cpu.c calls. */
+void mock_assert(const int result, const char *const expression, const char *const file,
+		 const int line)
+{
+	if (result)
+		return;
+	fprintf(stderr, "%s:%d: %s\n", file, line, expression);
+	abort();
+}
+
+void console_write(const char *text, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		CHECK(text[i] == '\n' || text[i] == '\t' || (text[i] >= ' ' && text[i] <= '~'));
+}
+
+static void power_on(void)
+{
+	fake_vcpu_reset();
+	strcpy(fake_vm.options.name, "f");
+	fake_vm.options.cpus = 1;
+	fake_vm.ram_bytes = MiB(64);
+	platform_start(VM);
+	PC->fwcfg.cmdline = cmdline;
+	PC->fwcfg.cmdline_len = sizeof(cmdline) - 1;
+}
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+	(void)argc;
+	(void)argv;
+	fake_tsc = 1000;
+	return 0;
+}
+
+/* What run.c does before an entry. */
+static void enter(void)
+{
+	vcpu_check_timer(V, fake_tsc);
+	CHECK(!V->timer_deadline ||
+	      V->timer_deadline > fake_tsc); /* or the guest would never get on */
+	vmcs_write(VMCS_ENTRY_INTR_INFO, 0);
+	vcpu_deliver_events(V);
+	if (vmcs_read32(VMCS_ENTRY_INTR_INFO) & INTR_INFO_VALID) {
+		CHECK(vmcs_read(VMCS_GUEST_RFLAGS) & RFLAGS_IF);
+		nr_interrupts++;
+	}
+}
+
+static void check_state(void)
+{
+	const struct com1 *c = &VM->com1;
+
+	CHECK(c->len + 5 <= sizeof(c->line));
+	CHECK(c->rx_count <= COM1_FIFO && c->rx_first < COM1_FIFO);
+	CHECK(PC->fwcfg.at <= sizeof(cmdline));
+	CHECK(PC->rtc.index < RTC_SIZE && PC->crtc.index < CRTC_REGS);
+	for (unsigned int i = 0; i < 2; i++)
+		CHECK(PC->pic.chip[i].lowest < 8 && PC->pic.chip[i].expect <= 4);
+	for (unsigned int i = 0; i < PIT_CHANNELS; i++)
+		CHECK(PC->pit.channel[i].count >= 1 && PC->pit.channel[i].count <= 65536);
+	/* Somebody who may interrupt is seen at the end of the exit, and an edge that matters has its deadline. */
+	CHECK(!PC->pic.intr || V->events.due == 0 || !platform_interrupts(V) || V->events.windows);
+	CHECK(!pic_wants(&PC->pic, IRQ_TIMER) || !PC->edge || PC->deadline == PC->edge);
+}
+
+static void access_port(uint8_t how, uint16_t port, uint32_t value)
+{
+	unsigned int size = 1u << how % 3;
+	uint32_t mask = (uint32_t)BITS(8 * size - 1, 0);
+
+	nr_accesses++;
+	if (how & 0x80) {
+		CHECK(!(port_in(VM, port, size) & ~mask));
+	} else if (!port_out(VM, port, size, value & mask)) {
+		CHECK(VM->verdict != VERDICT_NONE);
+		nr_resets++;
+		power_on();
+	}
+}
+
+/* Ports that have something, so that few accesses are wasted. */
+static uint16_t port_of(uint16_t raw)
+{
+	static const uint16_t ports[] = {
+		0x20,  0x21,  0xa0,  0xa1,  0x4d0, 0x4d1, 0x40,	 0x41,	0x42,  0x43,  0x61,
+		0x70,  0x71,  0x64,  0x92,  0xe9,  0x3d4, 0x3d5, 0x510, 0x511, 0xcf8, 0xcf9,
+		0xcfc, 0x3f8, 0x3f9, 0x3fa, 0x3fb, 0x3fc, 0x3fd, 0x3fe, 0x3ff, 0xf4,
+	};
+
+	return raw & 0xc000 ? ports[raw % (sizeof(ports) / sizeof(ports[0]))] : raw;
+}
+
+static void step(const uint8_t *b)
+{
+	uint16_t port = (uint16_t)(b[2] | b[3] << 8);
+	uint32_t value = b[4] | b[5] << 8 | b[6] << 16 | (uint32_t)b[7] << 24;
+
+	switch (b[0] % 16) {
+	case 0:
+		fake_tsc += value >> (b[1] & 31);
+		break;
+	case 1:
+		com1_receive(VM, b[4]);
+		break;
+	case 2:
+		vmcs_write(VMCS_GUEST_RFLAGS, RFLAGS_FIXED | (b[1] & 1 ? RFLAGS_IF : 0));
+		break;
+	case 3:
+		platform_halted(V);
+		CHECK(V->timer_deadline == PC->deadline);
+		return; /* the deadline is exact now, and may be none */
+	case 4:
+	case 5:
+		enter();
+		break;
+	default:
+		access_port(b[1], port_of(port), value);
+		break;
+	}
+	check_state();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	power_on();
+	for (; size >= STEP_BYTES; data += STEP_BYTES, size -= STEP_BYTES)
+		step(data);
+	return 0;
+}

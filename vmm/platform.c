@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: MIT */
+/* The wires of a PC: timer and COM1 to the PIC, the PIC to the first vCPU; TSC to clocks of the PIT. */
+#include "vmm/platform.h"
+#include "arch/insn.h"
+#include "arch/tsc.h"
+#include "lib/bitops.h"
+#include "vmm/vcpu.h"
+#include "vmm/vm.h"
+
+#define TIMER_CHANNEL 0
+
+static uint64_t tsc_hz(void)
+{
+	return tsc_khz() * 1000;
+}
+
+/* Seconds and the rest apart: no product overflows, and nothing drifts. */
+static uint64_t clock_of(uint64_t tsc)
+{
+	uint64_t hz = tsc_hz();
+
+	return tsc / hz * PIT_HZ + tsc % hz * PIT_HZ / hz;
+}
+
+/* The first TSC of that clock. */
+static uint64_t tsc_of(uint64_t clock)
+{
+	uint64_t hz = tsc_hz();
+
+	return clock / PIT_HZ * hz + DIV_ROUND_UP(clock % PIT_HZ * hz, PIT_HZ);
+}
+
+static uint64_t clock_now(void)
+{
+	return clock_of(rdtsc());
+}
+
+static bool is_wired(const struct vcpu *v)
+{
+	return v->vm->platform.present && v == v->vm->vcpus[0];
+}
+
+/* Looks for the timer's next edge behind @clock. */
+static void find_edge(struct platform *p, uint64_t clock)
+{
+	uint64_t rise = pit_next_rise(&p->pit, TIMER_CHANNEL, clock);
+
+	p->edge = rise ? tsc_of(rise) : 0;
+}
+
+/*
+ * The timer's edges up to @now; several are one. Between them its line stays high, which a real one's does not: a
+ * guest that does not run for a while would lose the request when the line falls.
+ */
+static void pass_edges(struct platform *p, uint64_t now)
+{
+	if (likely(!p->edge || now < p->edge))
+		return;
+	pic_pulse(&p->pic, IRQ_TIMER);
+	find_edge(p, clock_of(now));
+}
+
+static void set_deadline(struct vm *vm, uint64_t deadline)
+{
+	if (deadline == vm->platform.deadline)
+		return;
+	vm->platform.deadline = deadline;
+	vcpu_timer_changed(vm->vcpus[0]);
+}
+
+/* The edge counts if it would make a request. */
+static void set_exact_deadline(struct vm *vm)
+{
+	struct platform *p = &vm->platform;
+
+	set_deadline(vm, pic_wants(&p->pic, IRQ_TIMER) ? p->edge : 0);
+}
+
+/*
+ * After whatever may have changed what the PIC wants: the vCPU is told, and the deadline set. One that nothing wants any
+ * more stays: systems mask the timer at each interrupt, and in a moment it will be wanted again.
+ */
+static void settle(struct vm *vm)
+{
+	struct platform *p = &vm->platform;
+
+	if (p->pic.intr)
+		vm->vcpus[0]->events.due = 0;
+	if (p->edge && pic_wants(&p->pic, IRQ_TIMER))
+		set_deadline(vm, p->edge);
+}
+
+void platform_set_irq(struct vm *vm, enum platform_irq irq, bool high)
+{
+	if (!vm->platform.present)
+		return;
+	pic_set(&vm->platform.pic, irq, high);
+	settle(vm);
+}
+
+bool platform_interrupts(const struct vcpu *v)
+{
+	return v->vm->platform.pic.intr && is_wired(v);
+}
+
+/* Edges that came while the request was there are part of it. */
+uint8_t platform_ack(struct vcpu *v)
+{
+	struct platform *p = &v->vm->platform;
+	uint8_t vector;
+
+	pass_edges(p, rdtsc());
+	vector = pic_ack(&p->pic);
+	settle(v->vm);
+	return vector;
+}
+
+uint64_t platform_deadline(const struct vcpu *v)
+{
+	return is_wired(v) ? v->vm->platform.deadline : 0;
+}
+
+void platform_expire(struct vcpu *v, uint64_t now)
+{
+	struct platform *p = &v->vm->platform;
+
+	if (!is_wired(v) || !p->deadline || now < p->deadline)
+		return;
+	pass_edges(p, now);
+	set_exact_deadline(v->vm);
+	settle(v->vm);
+}
+
+void platform_halted(struct vcpu *v)
+{
+	if (is_wired(v))
+		set_exact_deadline(v->vm);
+}
+
+/* ---- registers ---- */
+
+uint8_t platform_read_pic(struct vm *vm, unsigned int chip, bool odd)
+{
+	uint8_t value;
+
+	pass_edges(&vm->platform, rdtsc()); /* IRR shows them, masked or not */
+	value = pic_read(&vm->platform.pic, chip, odd);
+	settle(vm); /* it may have been a poll */
+	return value;
+}
+
+void platform_write_pic(struct vm *vm, unsigned int chip, bool odd, uint8_t value)
+{
+	pass_edges(&vm->platform, rdtsc()); /* before a mask opens or a request goes */
+	pic_write(&vm->platform.pic, chip, odd, value);
+	settle(vm);
+}
+
+void platform_write_elcr(struct vm *vm, unsigned int chip, uint8_t value)
+{
+	pic_write_elcr(&vm->platform.pic, chip, value);
+	settle(vm);
+}
+
+uint8_t platform_read_pit(struct vm *vm, unsigned int reg)
+{
+	return pit_read(&vm->platform.pit, reg, clock_now());
+}
+
+void platform_write_pit(struct vm *vm, unsigned int reg, uint8_t value)
+{
+	struct platform *p = &vm->platform;
+	uint64_t now = rdtsc(), clock = clock_of(now);
+
+	pass_edges(p, now);
+	pit_write(&p->pit, reg, value, clock);
+	/* A control word sets the output at once, and a low one takes the request back. */
+	if (reg == PIT_CONTROL || !pit_out(&p->pit, TIMER_CHANNEL, clock))
+		pic_set(&p->pic, IRQ_TIMER, pit_out(&p->pit, TIMER_CHANNEL, clock));
+	find_edge(p, clock);
+	settle(vm);
+}
+
+uint8_t platform_read_speaker(struct vm *vm)
+{
+	return pit_read_control(&vm->platform.pit, clock_now());
+}
+
+void platform_write_speaker(struct vm *vm, uint8_t value)
+{
+	pit_write_control(&vm->platform.pit, value, clock_now());
+}
+
+uint8_t platform_read_rtc(struct vm *vm)
+{
+	return rtc_read(&vm->platform.rtc, (rdtsc() - vm->platform.start) / tsc_hz());
+}
+
+void platform_start(struct vm *vm)
+{
+	struct platform *p = &vm->platform;
+
+	p->present = vm->hole_is_ram = true;
+	p->start = rdtsc();
+	pic_init(&p->pic);
+	pit_init(&p->pit, clock_of(p->start));
+	pic_set(&p->pic, IRQ_TIMER,
+		true); /* as its output is; the edge is past when the PIC is set up */
+	find_edge(p, clock_of(p->start));
+	rtc_init(&p->rtc, vm->ram_bytes);
+	p->fwcfg.ram_bytes = vm->ram_bytes;
+	p->fwcfg.cpus = (uint16_t)vm->options.cpus;
+}

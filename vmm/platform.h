@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The PC around a guest's CPUs (platform=pic): its devices, the wires between them, and the time that they live in.
+ * Part of struct vm, so LOCAL; every function is restricted. Ports are in vmm/ports.c. Calls do not overlap.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+#include "lib/compiler.h"
+#include "vmm/dev/crtc.h"
+#include "vmm/dev/fwcfg.h"
+#include "vmm/dev/pci.h"
+#include "vmm/dev/pic.h"
+#include "vmm/dev/pit.h"
+#include "vmm/dev/rtc.h"
+
+struct vm;
+struct vcpu;
+
+enum platform_irq { IRQ_TIMER = 0, IRQ_COM1 = 4 };
+
+struct platform {
+	bool present; /* else there is nothing but COM1 and PORT_EXIT */
+	struct pic pic;
+	struct pit pit;
+	struct rtc rtc;
+	struct pci pci;
+	struct crtc crtc;
+	struct fwcfg fwcfg;
+	uint8_t port92; /* A20 and reset, as written */
+	uint64_t start; /* TSC when the VM was made */
+	uint64_t
+		edge; /* TSC of the timer's next edge, which has not reached the PIC; 0: none comes */
+	uint64_t deadline; /* TSC at which one may matter to the vCPU; 0: none does */
+};
+
+/* platform_create.c: the devices that vm->options ask for. The VM's RAM is there. 0 or -ENOMEM: then destroy. Unrestricted. */
+__must_check int platform_create(struct vm *vm);
+void platform_destroy(struct vm *vm);
+
+/* Turns it on, as firmware leaves it, but for the command line. The VM's RAM is there. */
+void platform_start(struct vm *vm);
+
+/* A device sets its line of the PIC; the vCPU that the PIC interrupts will look. */
+void platform_set_irq(struct vm *vm, enum platform_irq irq, bool high);
+
+/* Whether the PIC interrupts @v, as far as the PIC is concerned; @v takes it, and gets its vector. */
+bool platform_interrupts(const struct vcpu *v);
+uint8_t platform_ack(struct vcpu *v);
+
+/* TSC at which a timer of the platform's has something for @v, 0: never; and what it has up to @now. */
+uint64_t platform_deadline(const struct vcpu *v);
+void platform_expire(struct vcpu *v, uint64_t now);
+
+/* @v halts with nothing to wake it now: its deadline has to be one that will. */
+void platform_halted(struct vcpu *v);
+
+/* PIC and PIT by register, for ports.c: what they mean for each other and for the vCPU is done as well. */
+uint8_t platform_read_pic(struct vm *vm, unsigned int chip, bool odd);
+void platform_write_pic(struct vm *vm, unsigned int chip, bool odd, uint8_t value);
+void platform_write_elcr(struct vm *vm, unsigned int chip, uint8_t value);
+uint8_t platform_read_pit(struct vm *vm, unsigned int reg);
+void platform_write_pit(struct vm *vm, unsigned int reg, uint8_t value);
+uint8_t platform_read_speaker(struct vm *vm);
+void platform_write_speaker(struct vm *vm, uint8_t value);
+uint8_t platform_read_rtc(struct vm *vm);
