@@ -58,7 +58,8 @@ deps: ## installs the Debian packages that are missing
 
 run: deps ## boots the demo guests and prints the table of exit rates
 	$Q$(MAKE) --no-print-directory all
-	$Qscripts/run $(DEMO)
+	$Qscripts/run --cmdline detail=on $(DEMO)
+	@echo 'Pictures of it: scripts/report build/run.log'
 
 DEMO := --guest build/guests/hello.elf,mem=32:world --guest build/guests/exits.elf,mem=32:n=2000 \
 	--guest build/guests/ept-touch.elf,mem=32 --guest build/guests/xsave.elf,mem=32
