@@ -189,8 +189,8 @@ void buddy_get_stats(struct buddy_stats *out)
 	uint64_t flags = spin_lock(&buddy.lock);
 
 	*out = buddy.stats;
-	for (enum mem_class c = SENSITIVE; c < LOCAL; c++) {
-		out->cached_pages[c] = pagecache_count(c);
+	for (enum mem_class c = SENSITIVE; c < MEM_CLASS_NR; c++) {
+		out->cached_pages[c] = pagecache_count(c, NULL);
 		out->free_pages[c] += out->cached_pages[c];
 	}
 	spin_unlock(&buddy.lock, flags);
@@ -204,7 +204,7 @@ void mem_get_stats(enum mem_class class, struct mem_owner *owner, struct mem_sta
 	*out = (struct mem_stats){
 		.pages = pool->nr_pages,
 		.blocks = pool->nr_pages >> PAGEBLOCK_ORDER,
-		.cached = class == LOCAL ? 0 : pagecache_count(class),
+		.cached = pagecache_count(class, owner),
 		.deferred = pool->nr_deferred,
 		.converted_in = pool->converted_in,
 		.converted_out = pool->converted_out,

@@ -45,23 +45,27 @@ void page_split(void *hva, unsigned int order, unsigned int to);
  */
 void page_reclaim(void);
 
-/* Starts a pool; an owner's pool must be empty of allocations when it ends, all blocks return. */
+/*
+ * Starts a pool. When an owner ends, nothing of his is allocated any more and no CPU is in page_alloc() or
+ * page_free() for him: all blocks return, whatever CPU caches their pages.
+ */
 void mem_owner_init(struct mem_owner *owner, uint16_t id);
 void mem_owner_destroy(struct mem_owner *owner);
 /*
  * Gives every idle pageblock of @owner back to SENSITIVE, hidden and scrubbed: what page_free leaves in the
- * pool would still be mapped. Waits for other CPUs: no lock may be held.
+ * pool would still be mapped. A block of which another CPU caches a page is not idle: that CPU is asked for it,
+ * and gives it to the pool when it next allocates or frees. Waits for other CPUs: no lock may be held.
  */
 void mem_owner_trim(struct mem_owner *owner);
 
 struct buddy_stats {
-	uint64_t total_pages;		    /* ever given by buddy_add */
-	uint64_t free_pages[MEM_CLASS_NR];  /* LOCAL: all owners together */
-	uint64_t cached_pages[LOCAL];	    /* of the free ones: in CPUs' caches */
-	uint64_t deferred_pages;	    /* in quarantine, not counted as free */
-	uint64_t block_pages[MEM_CLASS_NR]; /* pages in blocks of this class */
-	uint64_t conversions;		    /* blocks that changed class */
-	uint64_t failures;		    /* page_alloc calls that returned NULL */
+	uint64_t total_pages;		     /* ever given by buddy_add */
+	uint64_t free_pages[MEM_CLASS_NR];   /* LOCAL: all owners together */
+	uint64_t cached_pages[MEM_CLASS_NR]; /* of the free ones: in CPUs' caches */
+	uint64_t deferred_pages;	     /* in quarantine, not counted as free */
+	uint64_t block_pages[MEM_CLASS_NR];  /* pages in blocks of this class */
+	uint64_t conversions;		     /* blocks that changed class */
+	uint64_t failures;		     /* page_alloc calls that returned NULL */
 };
 void buddy_get_stats(struct buddy_stats *out);
 

@@ -38,8 +38,8 @@ _Static_assert(sizeof(struct page) == 16, "metadata stays below 0.5 % of RAM");
 struct pageblock {
 	struct mem_owner *owner; /* LOCAL only */
 	uint8_t class;		 /* enum mem_class */
-	uint8_t unused;
-	uint16_t nr_managed; /* pages of it that are the buddy's */
+	uint8_t bin;		 /* pagecache_bin() of both */
+	uint16_t nr_managed;	 /* pages of it that are the buddy's */
 	uint8_t unused2[4];
 };
 _Static_assert(sizeof(struct pageblock) == 16, "a page of them covers 512 MiB");

@@ -106,10 +106,8 @@ static __noinline void *page_alloc_slow(unsigned int order, enum mem_class class
 	if (order > PAGE_ORDER_MAX || class >= MEM_CLASS_NR || (class == LOCAL) != (owner != NULL))
 		panic_caller(caller, "page_alloc(order %u, class %u, owner %p): %s", order, class,
 			     (void *)owner, why_not_alloc(order, class, owner));
-	if (order == 0 && class != LOCAL) {
-		pagecache_refill(class);
-		run = pagecache_take(class);
-	}
+	if (order == 0 && pagecache_refill(class, owner))
+		run = pagecache_take(class, owner);
 	if (!run)
 		run = get_pages(order, class, owner);
 	return run ? page_hva(run) : NULL;
@@ -117,11 +115,11 @@ static __noinline void *page_alloc_slow(unsigned int order, enum mem_class class
 
 void *page_alloc(unsigned int order, enum mem_class class, struct mem_owner *owner)
 {
-	if (likely(order == 0) && likely(class < LOCAL && !owner)) {
-		struct page *page = pagecache_take(class);
+	if (likely(order == 0) && likely(class < MEM_CLASS_NR)) {
+		struct page *page = pagecache_take(class, owner);
 
 		if (likely(page))
-			return hpa_to_direct(pfn_to_hpa(page_to_pfn(page)));
+			return hpa_to_alias(pfn_to_hpa(page_to_pfn(page)), class == LOCAL);
 	}
 	return page_alloc_slow(order, class, owner, CALLER);
 }
@@ -155,16 +153,15 @@ static void give_pages(struct page *run, unsigned int order)
 static __noinline void page_free_slow(struct page *run, void *hva, unsigned int order,
 				      unsigned long caller)
 {
-	enum mem_class class;
+	const struct pageblock *block;
 
 	if (!run)
 		panic_caller(caller, "page_free(%p, order %u): %s", hva, order,
 			     page_why_not_free(hva, order));
-	class = pfn_to_pageblock(page_to_pfn(run))->class;
-	if (order == 0 && class != LOCAL) {
-		pagecache_spill(class);
-		pool_trim_surplus(&buddy.pools[class]);
-		if (pagecache_put(run, class))
+	block = pfn_to_pageblock(page_to_pfn(run));
+	if (order == 0 && pagecache_spill(block)) {
+		pool_trim_surplus(page_pool(run));
+		if (pagecache_put(run, block))
 			return;
 	}
 	give_pages(run, order);
@@ -175,9 +172,9 @@ void page_free(void *hva, unsigned int order)
 	struct page *page = page_if_used(hva, order);
 
 	if (likely(page && order == 0)) {
-		enum mem_class class = pfn_to_pageblock(page_to_pfn(page))->class;
+		const struct pageblock *block = pfn_to_pageblock(page_to_pfn(page));
 
-		if (class < LOCAL && pagecache_put(page, class))
+		if (likely(pagecache_put(page, block)))
 			return;
 	}
 	page_free_slow(page, hva, order, CALLER);

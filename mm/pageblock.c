@@ -91,6 +91,7 @@ void pageblock_convert(struct page *run, enum mem_class class, struct mem_owner 
 	for (uint64_t i = 0; i < nr_blocks; i++) {
 		block[i].class = (uint8_t) class;
 		block[i].owner = owner;
+		block[i].bin = (uint8_t)pagecache_bin(class, owner);
 	}
 	if (class != SENSITIVE)
 		pageblock_expose(first, nr_blocks, class, owner);
@@ -203,6 +204,7 @@ static void wait_for_movers(const struct mem_pool *pool)
 
 void mem_owner_trim(struct mem_owner *owner)
 {
+	pagecache_drain_owner(owner);
 	pool_trim(&owner->pool, 0);
 	wait_for_movers(&owner->pool);
 }
@@ -217,6 +219,7 @@ void mem_owner_destroy(struct mem_owner *owner)
 	if (deferred)
 		quarantine_flush();
 	flags = spin_lock(&buddy.lock);
+	pagecache_end_owner(owner);
 	used = pool->nr_pages - pool->nr_free - pool->nr_moving;
 	spin_unlock(&buddy.lock, flags);
 	if (used)

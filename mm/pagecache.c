@@ -6,20 +6,32 @@
 
 __percpu struct pagecache pagecache;
 
-/* Gives back the @n coldest, those at once that were freed in a row; the lock is held. */
-static void give_coldest(struct pagecache *c, enum mem_class class, uint32_t n)
+static struct mem_pool *bin_pool(const struct pagecache *c, unsigned int n)
 {
-	struct page **page = c->page[class];
-	uint32_t nr = c->nr[class], row;
+	/* The owner of an empty bin may be gone: this does not look into it. */
+	return pool_of(MIN(n, LOCAL), c->bin[n].owner);
+}
 
-	for (uint32_t i = 0; i < n; i += row) {
-		for (row = 0; i + row < n && page[i + row] == page[i] + row; row++)
+static void set_nr(struct pagecache *c, unsigned int n, uint32_t nr)
+{
+	__atomic_store_n(&c->bin[n].nr, nr, __ATOMIC_RELAXED);
+}
+
+/* Gives back the @nr coldest, those at once that were freed in a row; the lock is held. */
+static void give_coldest(struct pagecache *c, unsigned int n, uint32_t nr)
+{
+	struct mem_pool *pool = bin_pool(c, n);
+	struct page **page = c->page[n];
+	uint32_t all = c->bin[n].nr, row;
+
+	for (uint32_t i = 0; i < nr; i += row) {
+		for (row = 0; i + row < nr && page[i + row] == page[i] + row; row++)
 			ASSERT(page[i + row]->state == PAGE_CACHED);
-		pool_give_some(&buddy.pools[class], page[i], row);
+		pool_give_some(pool, page[i], row);
 	}
-	for (uint32_t i = n; i < nr; i++)
-		page[i - n] = page[i];
-	__atomic_store_n(&c->nr[class], nr - n, __ATOMIC_RELAXED);
+	for (uint32_t i = nr; i < all; i++)
+		page[i - nr] = page[i];
+	set_nr(c, n, all - nr);
 }
 
 /* Gives back all, and begins anew; false if there were none. The lock is held. */
@@ -27,9 +39,9 @@ static bool start_over(struct pagecache *c)
 {
 	bool any = false;
 
-	for (enum mem_class class = SENSITIVE; class < LOCAL; class ++) {
-		any |= c->nr[class] != 0;
-		give_coldest(c, class, c->nr[class]);
+	for (unsigned int n = 0; n < PAGECACHE_BINS; n++) {
+		any |= c->bin[n].nr != 0;
+		give_coldest(c, n, c->bin[n].nr);
 	}
 	if (!c->listed) {
 		c->next = buddy.caches;
@@ -40,47 +52,71 @@ static bool start_over(struct pagecache *c)
 	return any;
 }
 
-/* A batch from the pool, as far as it has free runs. The lock is held. */
-static void fill(struct pagecache *c, enum mem_class class)
+/* Makes bin @n that of @owner if it may be; the lock is held. */
+static bool claim_bin(struct pagecache *c, unsigned int n, struct mem_owner *owner)
 {
-	uint32_t nr = c->nr[class];
+	struct pagecache_bin *bin = &c->bin[n];
+
+	if (!pagecache_bin_is(bin, owner)) {
+		if (bin->nr && ++bin->missed < PAGECACHE_PATIENCE)
+			return false;
+		give_coldest(c, n, bin->nr);
+		__atomic_store_n(&bin->owner, owner, __ATOMIC_RELAXED);
+	}
+	bin->missed = 0;
+	return true;
+}
+
+/* A batch from the pool, as far as it has free runs. The lock is held. */
+static void fill(struct pagecache *c, unsigned int n)
+{
+	struct mem_pool *pool = bin_pool(c, n);
+	uint32_t nr = c->bin[n].nr;
 	struct page *run;
 
-	while (nr < PAGECACHE_BATCH &&
-	       (run = pool_take_some(&buddy.pools[class], PAGECACHE_BATCH - nr))) {
+	while (nr < PAGECACHE_BATCH && (run = pool_take_some(pool, PAGECACHE_BATCH - nr))) {
 		/* The first page on top: what is taken in a row lies in a row, and may return so. */
 		for (uint32_t i = 1U << run->order; i--;) {
 			run[i].order = 0;
 			page_set_state(&run[i], PAGE_CACHED);
-			c->page[class][nr++] = &run[i];
+			c->page[n][nr++] = &run[i];
 		}
 	}
-	pool_note_peak(&buddy.pools[class]);
-	__atomic_store_n(&c->nr[class], nr, __ATOMIC_RELAXED);
+	pool_note_peak(pool);
+	set_nr(c, n, nr);
 }
 
-void pagecache_refill(enum mem_class class)
+bool pagecache_refill(enum mem_class class, struct mem_owner *owner)
 {
+	unsigned int n = pagecache_bin(class, owner);
 	uint64_t flags = spin_lock(&buddy.lock);
 	struct pagecache *c = this_cpu_ptr(pagecache);
+	bool mine = false;
 
-	if (c->limit)
-		fill(c, class);
-	else
+	if (!c->limit)
 		start_over(c);
+	else
+		mine = claim_bin(c, n, owner);
+	if (mine)
+		fill(c, n);
 	spin_unlock(&buddy.lock, flags);
+	return mine;
 }
 
-void pagecache_spill(enum mem_class class)
+bool pagecache_spill(const struct pageblock *block)
 {
+	unsigned int n = block->bin;
 	uint64_t flags = spin_lock(&buddy.lock);
 	struct pagecache *c = this_cpu_ptr(pagecache);
+	bool mine;
 
-	if (c->limit)
-		give_coldest(c, class, MIN(c->nr[class], PAGECACHE_BATCH));
-	else
+	if (!c->limit)
 		start_over(c);
+	mine = c->limit && claim_bin(c, n, block->owner);
+	if (mine)
+		give_coldest(c, n, MIN(c->bin[n].nr, PAGECACHE_BATCH));
 	spin_unlock(&buddy.lock, flags);
+	return mine;
 }
 
 bool pagecache_drain(void)
@@ -94,6 +130,35 @@ bool pagecache_drain(void)
 			__atomic_store_n(&other->limit, 0, __ATOMIC_RELAXED);
 	spin_unlock(&buddy.lock, flags);
 	return any;
+}
+
+void pagecache_drain_owner(struct mem_owner *owner)
+{
+	unsigned int n = pagecache_bin(LOCAL, owner);
+	uint64_t flags = spin_lock(&buddy.lock);
+	struct pagecache *mine = this_cpu_ptr(pagecache);
+
+	for (struct pagecache *c = buddy.caches; c; c = c->next) {
+		if (!pagecache_bin_is(&c->bin[n], owner))
+			continue;
+		if (c == mine)
+			give_coldest(c, n, c->bin[n].nr);
+		else if (__atomic_load_n(&c->bin[n].nr, __ATOMIC_RELAXED))
+			__atomic_store_n(&c->limit, 0, __ATOMIC_RELAXED);
+	}
+	spin_unlock(&buddy.lock, flags);
+}
+
+void pagecache_end_owner(struct mem_owner *owner)
+{
+	unsigned int n = pagecache_bin(LOCAL, owner);
+
+	for (struct pagecache *c = buddy.caches; c; c = c->next) {
+		if (!pagecache_bin_is(&c->bin[n], owner))
+			continue;
+		give_coldest(c, n, c->bin[n].nr);
+		__atomic_store_n(&c->bin[n].owner, NULL, __ATOMIC_RELAXED);
+	}
 }
 
 void pagecache_enable(bool on)
@@ -116,11 +181,16 @@ void pagecache_retire(void)
 	spin_unlock(&buddy.lock, flags);
 }
 
-uint64_t pagecache_count(enum mem_class class)
+uint64_t pagecache_count(enum mem_class class, const struct mem_owner *owner)
 {
+	bool all_owners = class == LOCAL && !owner;
+	unsigned int first = pagecache_bin(class, owner),
+		     last = all_owners ? PAGECACHE_BINS - 1 : first;
 	uint64_t sum = 0;
 
 	for (const struct pagecache *c = buddy.caches; c; c = c->next)
-		sum += __atomic_load_n(&c->nr[class], __ATOMIC_RELAXED);
+		for (unsigned int n = first; n <= last; n++)
+			if (all_owners || pagecache_bin_is(&c->bin[n], owner))
+				sum += __atomic_load_n(&c->bin[n].nr, __ATOMIC_RELAXED);
 	return sum;
 }

@@ -9,6 +9,7 @@
  *	pagealloc.c   page_alloc, page_free: the order in which these are asked, and bad use
  */
 #pragma once
+#include <stddef.h>
 #include "arch/spinlock.h"
 #include "mm/buddy.h"
 
@@ -27,9 +28,16 @@ struct buddy {
 };
 extern struct buddy buddy;
 
+/* @owner is NULL but for LOCAL, so a table and a sum do: where classes mix, nobody can foresee a branch. */
 static inline struct mem_pool *pool_of(enum mem_class class, struct mem_owner *owner)
 {
-	return class == LOCAL ? &owner->pool : &buddy.pools[class];
+	static const uintptr_t base[MEM_CLASS_NR] = {
+		[SENSITIVE] = (uintptr_t)&buddy.pools[SENSITIVE],
+		[GLOBAL] = (uintptr_t)&buddy.pools[GLOBAL],
+		[LOCAL] = offsetof(struct mem_owner, pool),
+	};
+
+	return (struct mem_pool *)(base[class] + (uintptr_t)owner);
 }
 
 /* The pool that the block of @page belongs to. */

@@ -48,7 +48,8 @@ static inline struct buddy_stats stats(void)
 /* What a walk over the metadata finds, to be compared with what the buddy says of itself. */
 struct census {
 	uint64_t cached[MEM_CLASS_NR], deferred;
-	uint64_t total, free[MEM_CLASS_NR], block[MEM_CLASS_NR], owner_free[OWNERS];
+	uint64_t total, free[MEM_CLASS_NR], block[MEM_CLASS_NR], owner_free[OWNERS],
+		owner_cached[OWNERS];
 	int largest_free[MEM_CLASS_NR]; /* order, -1 if none; LOCAL: of owners[0] */
 };
 
@@ -73,6 +74,14 @@ static inline void census_free_run(struct census *c, pfn_t pfn, unsigned int ord
 	if (order < PAGE_ORDER_MAX && same_pool(pfn, twin))
 		assert_false(pfn_to_page(twin)->state == PAGE_FREE &&
 			     pfn_to_page(twin)->order == order);
+}
+
+static inline void census_cached(struct census *c, const struct pageblock *block)
+{
+	c->free[block->class]++;
+	c->cached[block->class]++;
+	for (unsigned int i = 0; i < OWNERS; i++)
+		c->owner_cached[i] += block->owner == &owners[i];
 }
 
 /* Every page is part of one whole, aligned run inside one class; the sums agree. */
@@ -101,10 +110,8 @@ static inline struct census check_books(void)
 			c.block[pfn_to_pageblock(pfn)->class] += nr;
 			if (run->state == PAGE_FREE)
 				census_free_run(&c, pfn, run->order);
-			if (run->state == PAGE_CACHED) {
-				c.free[pfn_to_pageblock(pfn)->class]++;
-				c.cached[pfn_to_pageblock(pfn)->class]++;
-			}
+			if (run->state == PAGE_CACHED)
+				census_cached(&c, pfn_to_pageblock(pfn));
 			if (run->state == PAGE_DEFERRED)
 				c.deferred += nr;
 			pfn += nr;
@@ -114,13 +121,17 @@ static inline struct census check_books(void)
 	for (unsigned int class = 0; class < MEM_CLASS_NR; class ++) {
 		assert_int_equal(s.free_pages[class], c.free[class]);
 		assert_int_equal(s.block_pages[class], c.block[class]);
+		assert_int_equal(s.cached_pages[class], c.cached[class]);
 	}
-	assert_int_equal(c.cached[SENSITIVE], s.cached_pages[SENSITIVE]);
-	assert_int_equal(c.cached[GLOBAL], s.cached_pages[GLOBAL]);
-	assert_int_equal(c.cached[LOCAL], 0);
 	assert_int_equal(c.deferred, s.deferred_pages);
-	for (unsigned int i = 0; i < OWNERS; i++)
+	for (unsigned int i = 0; i < OWNERS; i++) {
+		struct mem_stats o;
+
+		mem_get_stats(LOCAL, &owners[i], &o);
 		assert_int_equal(owners[i].pool.nr_free, c.owner_free[i]);
+		assert_int_equal(o.cached, c.owner_cached[i]);
+		assert_int_equal(o.free, c.owner_free[i] + c.owner_cached[i]);
+	}
 	return c;
 }
 

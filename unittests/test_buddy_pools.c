@@ -27,7 +27,7 @@ static void test_hysteresis(void **state)
 		check_books();
 		mem_owner_destroy(&owners[0]);
 	}
-	/* A load that comes and goes converts the first time only. */
+	/* A load that comes and goes converts the first time only; of one more block the cache holds single pages. */
 	for (unsigned int round = 0; round < 20; round++) {
 		for (unsigned int i = 0; i < 4; i++)
 			hva[i] = page_alloc(PAGEBLOCK_ORDER, LOCAL, &owners[0]);
@@ -37,7 +37,7 @@ static void test_hysteresis(void **state)
 			page_free(hva[i], PAGEBLOCK_ORDER);
 		page_free(page_alloc(round % 10, LOCAL, &owners[0]), round % 10);
 	}
-	assert_int_equal(stats().conversions, conversions);
+	assert_int_equal(stats().conversions, conversions + 1);
 	for (unsigned int i = 0; i < ARRAY_SIZE(hva); i++)
 		hva[i] = page_alloc(PAGEBLOCK_ORDER, LOCAL, &owners[0]);
 	for (unsigned int i = 0; i < ARRAY_SIZE(hva); i++)
@@ -58,7 +58,7 @@ static void test_cannot_wait(void **state)
 	assert_int_equal(fake_hides, hides);
 	assert_int_equal(owners[0].pool.nr_free_blocks, 8);
 	fake_tlb_can_wait = true;
-	page_free(page_alloc(0, LOCAL, &owners[0]), 0);
+	page_free(page_alloc(1, LOCAL, &owners[0]), 1);
 	assert_int_equal(owners[0].pool.nr_free_blocks, 1);
 }
 

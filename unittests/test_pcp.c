@@ -17,14 +17,14 @@ static struct page *page_of(const void *hva)
 static void test_pair(void **state)
 {
 	(void)state;
-	for (enum mem_class class = SENSITIVE; class < LOCAL; class ++) {
-		void *hva = page_alloc(0, class, NULL), *warm = hva;
+	for (enum mem_class class = SENSITIVE; class < MEM_CLASS_NR; class ++) {
+		void *hva = page_alloc(0, class, owner_for(class)), *warm = hva;
 		uint32_t locked;
 
 		page_free(hva, 0);
 		locked = buddy.lock.next;
 		for (unsigned int i = 0; i < 1000; i++) {
-			hva = page_alloc(0, class, NULL);
+			hva = page_alloc(0, class, owner_for(class));
 			assert_ptr_equal(hva, warm);
 			page_free(hva, 0);
 		}
@@ -40,11 +40,11 @@ static void test_batches(void **state)
 	void *hva[500];
 
 	(void)state;
-	for (enum mem_class class = SENSITIVE; class < LOCAL; class ++) {
+	for (enum mem_class class = SENSITIVE; class < MEM_CLASS_NR; class ++) {
 		uint32_t locked = buddy.lock.next;
 
 		for (unsigned int i = 0; i < ARRAY_SIZE(hva); i++) {
-			hva[i] = page_alloc(0, class, NULL);
+			hva[i] = page_alloc(0, class, owner_for(class));
 			assert_true(stats().cached_pages[class] < PAGECACHE_BATCH);
 		}
 		/* stats() takes it each time. */
@@ -79,19 +79,8 @@ static void test_double_free(void **state)
 	page_free(other, 0);
 	assert_ptr_equal(page_alloc(0, GLOBAL, NULL), other);
 	expect_assert_failure(page_alloc(0, GLOBAL, NULL));
-	this_cpu(pagecache).nr[GLOBAL]--;
+	this_cpu(pagecache).bin[GLOBAL].nr--;
 	page_free(other, 0);
-}
-
-/* An owner's page goes back to its pool at once. */
-static void test_local_not_cached(void **state)
-{
-	void *hva = page_alloc(0, LOCAL, &owners[0]);
-
-	(void)state;
-	page_free(hva, 0);
-	assert_int_equal(page_head(page_of(hva))->state, PAGE_FREE);
-	assert_int_equal(owners[0].pool.nr_free, owners[0].pool.nr_pages);
 }
 
 /* All SENSITIVE memory, the largest runs first. */
@@ -176,7 +165,7 @@ static void *other_cpu(void *arg)
 	assert_ptr_equal(hva, arg);
 	page_free(page_alloc(0, SENSITIVE, NULL), 0);
 	page_free(hva, 0);
-	assert_int_equal(this_cpu(pagecache).nr[SENSITIVE], PAGECACHE_BATCH + 1);
+	assert_int_equal(this_cpu(pagecache).bin[SENSITIVE].nr, PAGECACHE_BATCH + 1);
 	check_books();
 	pagecache_retire();
 	return NULL;
@@ -186,13 +175,13 @@ static void *other_cpu(void *arg)
 static void test_two_cpus(void **state)
 {
 	void *hva = page_alloc(0, SENSITIVE, NULL);
-	uint32_t cached = this_cpu(pagecache).nr[SENSITIVE];
+	uint32_t cached = this_cpu(pagecache).bin[SENSITIVE].nr;
 	pthread_t thread;
 
 	(void)state;
 	assert_int_equal(pthread_create(&thread, NULL, other_cpu, hva), 0);
 	assert_int_equal(pthread_join(thread, NULL), 0);
-	assert_int_equal(this_cpu(pagecache).nr[SENSITIVE], cached);
+	assert_int_equal(this_cpu(pagecache).bin[SENSITIVE].nr, cached);
 	assert_int_equal(stats().cached_pages[SENSITIVE], cached);
 	check_books();
 }
@@ -222,27 +211,27 @@ static void test_asked(void **state)
 		for (unsigned int i = 0; i < 4; i++)
 			page_free(hva[i], 0);
 		hva[nr++] = page_alloc(0, GLOBAL, NULL);
-		assert_true(c->nr[SENSITIVE] && c->nr[GLOBAL]);
+		assert_true(c->bin[SENSITIVE].nr && c->bin[GLOBAL].nr);
 		assert_int_equal(pthread_create(&thread, NULL, greedy_cpu, NULL), 0);
 		assert_int_equal(pthread_join(thread, NULL), 0);
-		assert_true(c->nr[SENSITIVE] && c->nr[GLOBAL]);
-		assert_int_equal(stats().free_pages[SENSITIVE], c->nr[SENSITIVE]);
+		assert_true(c->bin[SENSITIVE].nr && c->bin[GLOBAL].nr);
+		assert_int_equal(stats().free_pages[SENSITIVE], c->bin[SENSITIVE].nr);
 
 		if (frees) {
 			page_free(hva[--nr], 0);
-			assert_int_equal(c->nr[GLOBAL], 1);
+			assert_int_equal(c->bin[GLOBAL].nr, 1);
 		} else {
-			while (c->nr[GLOBAL])
+			while (c->bin[GLOBAL].nr)
 				hva[nr++] = page_alloc(0, GLOBAL, NULL);
-			assert_true(c->nr[SENSITIVE]);
+			assert_true(c->bin[SENSITIVE].nr);
 			hva[nr++] = page_alloc(0, GLOBAL, NULL);
-			assert_int_equal(c->nr[GLOBAL], 0);
+			assert_int_equal(c->bin[GLOBAL].nr, 0);
 		}
-		assert_int_equal(c->nr[SENSITIVE], 0);
+		assert_int_equal(c->bin[SENSITIVE].nr, 0);
 		check_books();
 		while (nr)
 			page_free(hva[--nr], 0);
-		assert_true(c->nr[GLOBAL]); /* nobody asks any more */
+		assert_true(c->bin[GLOBAL].nr); /* nobody asks any more */
 		give_all();
 	}
 }
@@ -291,7 +280,6 @@ int main(void)
 		cmocka_unit_test_teardown(test_pair, check_all_returned),
 		cmocka_unit_test_teardown(test_batches, check_all_returned),
 		cmocka_unit_test_teardown(test_double_free, check_all_returned),
-		cmocka_unit_test_teardown(test_local_not_cached, check_all_returned),
 		cmocka_unit_test_teardown(test_drained_when_short, check_all_returned),
 		cmocka_unit_test_teardown(test_fault_injection, check_all_returned),
 		cmocka_unit_test_teardown(test_two_cpus, check_all_returned),

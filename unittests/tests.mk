@@ -58,6 +58,10 @@ UNIT_TESTS += pcp
 test_pcp_SRCS := $(test_buddy_SRCS)
 test_pcp_LIBS := -pthread
 
+UNIT_TESTS += pcp_owner
+test_pcp_owner_SRCS := $(test_buddy_SRCS)
+test_pcp_owner_LIBS := -pthread
+
 UNIT_TESTS += quarantine
 test_quarantine_SRCS := $(test_buddy_SRCS)
 
