@@ -10,10 +10,10 @@
 #define OPTIONS_PROBLEM_LEN  96
 
 struct options {
-	bool asi;	   /* asi=on|off|strict, default on */
-	bool strict;	   /* asi=strict: guests are strict if they do not say otherwise */
-	bool pcid;	   /* pcid=on|off, default on */
-	bool stun;	   /* stun=on|off, default on: siblings of a core are kept out of guests (asi/stun.h) */
+	bool asi;    /* asi=on|off|strict, default on */
+	bool strict; /* asi=strict: guests are strict if they do not say otherwise */
+	bool pcid;   /* pcid=on|off, default on */
+	bool stun; /* stun=on|off, default on: siblings of a core are kept out of guests (asi/stun.h) */
 	bool smt;	   /* smt=on|off, default on; off: one thread of each core runs guests */
 	bool selftest;	   /* selftest=on|off, default off */
 	bool torture;	   /* torture=on|off, default off */

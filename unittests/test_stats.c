@@ -59,7 +59,7 @@ static void test_quantiles(void **state)
 		uint64_t sum = 0;
 
 		memset(&stats, 0, sizeof(stats));
-		stats_init(&stats);
+		stats_init(&stats, 1000);
 		for (size_t i = 0; i < n; i++) {
 			sample[i] = seed_below(1UL << (1 + seed_below(bits)));
 			if (sample[i] > 0xffffffff)
@@ -82,7 +82,7 @@ static void test_single_values(void **state)
 			uint64_t value = (1UL << bit) + (uint64_t)around;
 
 			memset(&stats, 0, sizeof(stats));
-			stats_init(&stats);
+			stats_init(&stats, 1000);
 			stats_note(&stats, EXIT_REASON_CPUID, value, true);
 			assert_int_equal(stats_quantile(&stats, EXIT_REASON_CPUID, 500), value);
 		}
@@ -94,7 +94,7 @@ static void test_reasons(void **state)
 {
 	(void)state;
 	memset(&stats, 0, sizeof(stats));
-	stats_init(&stats);
+	stats_init(&stats, 1000);
 	stats_note(&stats, 69, 1, false);
 	assert_int_equal(stats.exits[69].count, 1);
 	assert_string_equal(stats_reason_name(EXIT_REASON_CPUID), "CPUID");
@@ -105,12 +105,36 @@ static void test_reasons(void **state)
 		assert_true(strlen(stats_reason_name(r)) <= 19);
 }
 
+/* However long the run, its samples span it, no exit is lost between them, and none is more than a period apart. */
+static void test_samples(void **state)
+{
+	const struct exit_samples *s = &stats.samples;
+
+	(void)state;
+	memset(&stats, 0, sizeof(stats));
+	stats_init(&stats, 10);
+	for (uint64_t now = 1; now <= 5000; now++) {
+		stats_note(&stats, EXIT_REASON_CPUID, 1, now % 2);
+		stats_maybe_sample(&stats, now);
+	}
+	assert_int_equal(s->period, 40);
+	assert_true(s->nr > SAMPLES_MAX / 2 && s->nr <= SAMPLES_MAX);
+	for (uint32_t i = 0; i < s->nr; i++) {
+		assert_int_equal(s->at[i].counts[EXIT_REASON_CPUID], s->at[i].tsc);
+		assert_int_equal(s->at[i].counts[SAMPLE_LEFT], s->at[i].tsc / 2);
+		if (i)
+			assert_in_range(s->at[i].tsc - s->at[i - 1].tsc, 10, 40);
+	}
+	assert_true(s->at[0].tsc < 80 && s->at[s->nr - 1].tsc > 5000 - 40);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_quantiles),
 		cmocka_unit_test(test_single_values),
 		cmocka_unit_test(test_reasons),
+		cmocka_unit_test(test_samples),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

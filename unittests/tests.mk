@@ -194,7 +194,7 @@ UNIT_TESTS += vmx
 test_vmx_SRCS := arch/x86/vmx.c arch/x86/vmxctls.c unittests/fake/vmxcpu.c unittests/fake/cpu.c
 
 UNIT_TESTS += vm
-test_vm_SRCS := vmm/vm.c vmm/owner.c vmm/vcpu.c vmm/guestram.c vmm/ept.c vmm/inject.c $(LAPIC_SRCS) vmm/platform_create.c vmm/loader.c \
+test_vm_SRCS := vmm/vm.c vmm/owner.c vmm/vcpu.c vmm/trace.c vmm/guestram.c vmm/ept.c vmm/inject.c $(LAPIC_SRCS) vmm/platform_create.c vmm/loader.c \
 	vmm/loader_linux.c vmm/bzimage.c vmm/multiboot.c vmm/image_place.c vmm/mbi.c mm/ptable.c lib/log.c lib/fmt.c $(test_kmalloc_SRCS) unittests/fake/vm.c
 
 UNIT_TESTS += window

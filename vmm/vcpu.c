@@ -215,7 +215,8 @@ static void check_critical(const struct vcpu *v)
 	};
 
 	for (unsigned int i = 0; v->asi && i < ARRAY_SIZE(parts); i++)
-		asi_require_mapped(v->asi, parts[i].start, parts[i].len, parts[i].what);
+		if (parts[i].len)
+			asi_require_mapped(v->asi, parts[i].start, parts[i].len, parts[i].what);
 }
 
 /* Its VMCS as it is for all CPUs. */
