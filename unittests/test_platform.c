@@ -235,8 +235,8 @@ static void test_extint(void **state)
 	struct lapic lapic;
 
 	(void)state;
-	lapic_init(&lapic, 0);
 	V->lapic = &lapic;
+	lapic_init(V);
 	program_timer(2, 10);
 	pass(CLOCK(10));
 	assert_int_equal(delivered(), 0x20); /* as firmware leaves it */

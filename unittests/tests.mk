@@ -238,17 +238,17 @@ thread_mm_SRCS := $(BUDDY_SRCS) mm/slab.c mm/slab_run.c mm/vmarea.c mm/vmalloc.c
 # included by this one.
 THREAD_TESTS += asi
 thread_asi_CFLAGS := --param=tsan-distinguish-volatile=1 -DFAKE_RAM_SIZE='(256UL << 20)'
-thread_asi_SRCS := unittests/host/cpu.c unittests/host/ram.c
+thread_asi_SRCS := arch/x86/trace.c unittests/host/cpu.c unittests/host/ram.c
 
 # The scheduler, with what it is told by posts, and guests that are small programs:
 THREAD_TESTS += sched
 thread_sched_CFLAGS := --param tsan-distinguish-volatile=1
-thread_sched_SRCS := vmm/schedule.c vmm/runqueue.c vmm/post.c vmm/ready.c arch/x86/world.c arch/x86/cpus.c unittests/host/cpu.c \
+thread_sched_SRCS := arch/x86/trace.c vmm/schedule.c vmm/runqueue.c vmm/post.c vmm/ready.c arch/x86/world.c arch/x86/cpus.c unittests/host/cpu.c \
 	unittests/host/sched_machine.c
 
 # The world that is stopped:
 THREAD_TESTS += world
-thread_world_SRCS := arch/x86/world.c arch/x86/cpus.c unittests/host/cpu.c
+thread_world_SRCS := arch/x86/trace.c arch/x86/world.c arch/x86/cpus.c unittests/host/cpu.c
 
 # One at a time, with the real restricted tables, under libFuzzer (make fuzz) and in test_walk_mm:
 fuzz_mm_SRCS := $(test_asi_map_SRCS)

@@ -247,23 +247,6 @@ void crossing_note(enum asi_cause cause, const struct asi *asi, uint64_t rip, ui
 	(void)error;
 }
 
-/* gcc's names for volatile accesses, which are not to be compared with others. */
-#define VOLATILE_ACCESS(n)                      \
-	void __tsan_volatile_read##n(void *p);  \
-	void __tsan_volatile_read##n(void *p)   \
-	{                                       \
-		(void)p;                        \
-	}                                       \
-	void __tsan_volatile_write##n(void *p); \
-	void __tsan_volatile_write##n(void *p)  \
-	{                                       \
-		(void)p;                        \
-	}
-VOLATILE_ACCESS(1)
-VOLATILE_ACCESS(4)
-VOLATILE_ACCESS(8)
-VOLATILE_ACCESS(16)
-
 const char *__tsan_default_options(void);
 const char *__tsan_default_options(void)
 {

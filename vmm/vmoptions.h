@@ -32,17 +32,17 @@ enum vm_platform {
 };
 
 struct vm_options {
-	char name[VM_NAME_MAX];	   /* name=, of A-Z a-z 0-9 . _ -; "" if not given */
-	uint64_t mem_mib;	   /* mem=; 0 if not given: by the kind of image */
-	uint32_t cpus;		   /* cpus=, 1 to VCPUS_MAX, default 1 */
-	enum vm_asi asi;	   /* asi=on|off|strict */
-	enum vm_domain domain;	   /* domain=vm|vcpu, default vm */
-	uint64_t limit_ms;	   /* limit=, 0 or not given: none */
-	const char *args;	   /* the guest's own, behind "--"; "" if there are none */
-	enum guest_map guest_map;  /* guest-map=all|none, default all */
-	bool apic;		   /* apic=on|off, default on with several vCPUs */
+	char name[VM_NAME_MAX];	  /* name=, of A-Z a-z 0-9 . _ -; "" if not given */
+	uint64_t mem_mib;	  /* mem=; 0 if not given: by the kind of image */
+	uint32_t cpus;		  /* cpus=, 1 to VCPUS_MAX, default 1 */
+	enum vm_asi asi;	  /* asi=on|off|strict */
+	enum vm_domain domain;	  /* domain=vm|vcpu, default vm */
+	uint64_t limit_ms;	  /* limit=, 0 or not given: none */
+	const char *args;	  /* the guest's own, behind "--"; "" if there are none */
+	enum guest_map guest_map; /* guest-map=all|none, default all */
+	bool apic;		  /* apic=on|off, default on with several vCPUs */
 	bool apic_given;
-	bool control;		   /* control=on|off, default off: may end and make VMs (vmm/control.h) */
+	bool control; /* control=on|off, default off: may end and make VMs (vmm/control.h) */
 	enum vm_platform platform; /* platform=none|pic */
 };
 

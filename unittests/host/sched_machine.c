@@ -18,7 +18,6 @@
 #include "vmm/report.h"
 #include "vmm/runqueue.h"
 #include "vmm/schedule.h"
-#include "vmm/turnlog.h"
 
 #define TICKS_KHZ 4000UL /* a slice is 40,000 ticks */
 
@@ -28,7 +27,7 @@ static uint64_t in_core[CPUS]; /* atomic: by core; VM's number + 1 << 8, and thr
 static uint32_t loaded_on[VMS][VCPUS_MAX]; /* atomic: CPU + 1 */
 static bool kicked[CPUS];		   /* atomic: an interrupt is pending */
 static uint64_t guarded; /* no atomics: written while the world stands, read by guests */
-static _Thread_local struct vcpu *loaded;
+_Thread_local struct vcpu *vcpu_loaded;
 char *fake_thread_pointer[CPUS];
 
 static struct guest *guest_of(const struct vcpu *v)
@@ -93,7 +92,7 @@ void machine_cpu(uint32_t cpu)
 
 bool machine_is_empty(void)
 {
-	return !loaded;
+	return !vcpu_loaded;
 }
 
 /* ---- what stands around the scheduler ---- */
@@ -124,11 +123,6 @@ void *kzalloc(size_t len, enum mem_class class, struct mem_owner *owner)
 void kfree(void *p)
 {
 	free(p);
-}
-
-void turnlog_note(uint32_t cpu, const struct vcpu *v, uint64_t begin, uint64_t end)
-{
-	ASSERT(cpu == cpu_number && v && begin <= end);
 }
 
 void audit_timer_start(struct audit_timer *t, uint64_t period_ms)
@@ -207,28 +201,23 @@ void report_vm(struct vm *vm)
 
 void vcpu_put(void)
 {
-	struct vcpu *v = loaded;
+	struct vcpu *v = vcpu_loaded;
 
 	if (!v)
 		return;
-	loaded = NULL;
+	vcpu_loaded = NULL;
 	ASSERT(__atomic_exchange_n(&loaded_on[guest_of(v) - guests][v->id], 0, __ATOMIC_SEQ_CST) ==
 	       cpu_number + 1);
 }
 
 static void load(struct vcpu *v)
 {
-	if (loaded == v)
+	if (vcpu_loaded == v)
 		return;
 	vcpu_put();
 	ASSERT(!__atomic_exchange_n(&loaded_on[guest_of(v) - guests][v->id], cpu_number + 1,
 				    __ATOMIC_SEQ_CST));
-	loaded = v;
-}
-
-struct vcpu *vcpu_here(void)
-{
-	return loaded;
+	vcpu_loaded = v;
 }
 
 void vcpu_check_timer(struct vcpu *v, uint64_t now)
@@ -260,7 +249,7 @@ bool inject_can_wake(const struct vcpu *v)
 
 void vcpu_init(struct vcpu *v)
 {
-	ASSERT(v->id && loaded == v);
+	ASSERT(v->id && vcpu_loaded == v);
 	v->events = (struct events){ 0 };
 	v->timer_deadline = 0;
 	v->state = VCPU_WAITS_FOR_SIPI;
@@ -269,7 +258,7 @@ void vcpu_init(struct vcpu *v)
 
 void vcpu_startup(struct vcpu *v, uint8_t vector)
 {
-	ASSERT(vector == SIPI_VECTOR && loaded == v);
+	ASSERT(vector == SIPI_VECTOR && vcpu_loaded == v);
 	if (v->state != VCPU_WAITS_FOR_SIPI)
 		return;
 	v->state = VCPU_RUNNABLE;
