@@ -76,7 +76,7 @@ static void start(enum guest_map map)
 		struct vm *vm = &vms[i];
 
 		mem_owner_init(&owners[i], (uint16_t)(3 + 5 * i));
-		*vm = (struct vm){ .owner = &owners[i] };
+		*vm = (struct vm){ .owner = &owners[i], .lock = SPINLOCK(LOCK_VM) };
 		vm->options.guest_map = map;
 		vm->options.mem_mib = MIB;
 		assert_int_equal(guestram_create(vm), 0);

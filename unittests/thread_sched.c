@@ -25,6 +25,8 @@
 #include "vmm/post.h"
 #include "vmm/schedule.h"
 
+static struct mem_owner owner = { .id = 1 }; /* of all: only the trace names it */
+
 #define PATIENCE_S 60 /* no message for so long: somebody sleeps for ever */
 #define VECTOR	   0x31
 
@@ -220,7 +222,7 @@ static void give(void (*program)(struct guest *, struct vcpu *), uint32_t vcpus,
 {
 	struct guest *g = &guests[nr_given++];
 
-	*g = (struct guest){ .program = program, .vm.nr_vcpus = vcpus };
+	*g = (struct guest){ .program = program, .vm.nr_vcpus = vcpus, .vm.owner = &owner };
 	for (uint32_t id = 0; id < vcpus; id++)
 		g->p[id] = (struct vcpu_program){ .random = 1 + seed_below(~0UL),
 						  .steps = steps,

@@ -59,7 +59,8 @@ static bool sleeps_too_long(const struct vcpu *v, uint64_t now)
 
 bool vcpu_wake(struct vcpu *v, uint64_t now)
 {
-	if (v->state == VCPU_RUNNABLE && !v->timer_deadline && !READ_ONCE(v->post->pending))
+	if (v->state == VCPU_RUNNABLE && !v->dormant && !v->timer_deadline &&
+	    !READ_ONCE(v->post->pending))
 		return true; /* most come back from the end of a turn */
 	vcpu_check_timer(v, now);
 	take_mail(v);

@@ -36,6 +36,7 @@ void fake_vcpu_reset(void)
 
 	memset(fake_vmcs, 0, sizeof(fake_vmcs));
 	memset(&fake_vm, 0, sizeof(fake_vm));
+	spin_init(&fake_vm.lock, LOCK_VM);
 	memset(&fake_vcpu, 0, sizeof(fake_vcpu));
 	fake_nr_unserved = fake_nr_invvpid = fake_nr_nmi = fake_nr_mc = 0;
 	fake_asked = fake_kicked = 0;
