@@ -18,7 +18,8 @@ bool fake_irqs_on = true;
 void (*fake_pause)(void);
 uint64_t fake_cleared_bytes;
 _Thread_local uint32_t cpu_number;
-__attribute__((weak)) uint64_t fake_tsc; /* stands still, unless the test has a machine that says otherwise */
+__attribute__((weak))
+uint64_t fake_tsc; /* stands still, unless the test has a machine that says otherwise */
 _Thread_local uint32_t locks_held;
 
 static struct spinlock *held[LOCKS_MAX];
