@@ -166,7 +166,7 @@ inline mitigate_enter(asi)
 		untaint(SENSITIVE);
 #endif
 #if !defined(OWNER_BEFORE_OWED) && !defined(OWNER_BEFORE_FLUSH)
-		asi_taints_of[CPU] = asi; /* asi/mitigate.c: this_cpu(asi_taints_of) = asi; */
+		asi_taints_of[CPU] = asi; /* before several CPUs: this_cpu(asi_taints_of) = asi; */
 #endif
 #if !defined(CONTROL_TAINT_BEFORE_GUEST) && !defined(OWNER_BEFORE_FLUSH)
 		taint(GUEST_DATA | GUEST_CONTROL); /* asi/mitigate.c: taint(BIT(TAINT_GUEST_DATA) | BIT(TAINT_GUEST_CONTROL)); */
@@ -218,13 +218,13 @@ inline mitigate_leave()
 inline switch_to(asi)
 {
 #ifndef CURR_AFTER_CR3
-	curr[CPU] = asi; /* asi/switch.c: this_cpu(asi_curr) = asi; */
+	curr[CPU] = asi; /* before several CPUs: this_cpu(asi_curr) = asi; */
 #endif
 #if MITIGATIONS && defined(FLUSH_BEFORE_CR3)
 	mitigate_enter(asi);
 #endif
 #ifndef NO_FENCE_IN_ENTER
-	d_step { drain(CPU) } /* asi/switch.c: memory_fence(); */
+	d_step { drain(CPU) } /* before several CPUs: memory_fence(); */
 #endif
 	load_restricted(asi) /* asi/switch.c: load_restricted(asi); */
 #ifdef CURR_AFTER_CR3
@@ -267,11 +267,11 @@ inline switch_exit()
 #ifdef CURR_CLEARED_BEFORE_CR3
 		curr[CPU] = UNRESTRICTED;
 #endif
-		write_cr3(UNRESTRICTED, false); /* asi/switch.c: write_cr3(this_cpu(asi_unrestricted_cr3) | (tlb_has_pcid() ? CR3_NOFLUSH : 0)); */
+		write_cr3(UNRESTRICTED, false); /* before several CPUs: write_cr3(this_cpu(asi_unrestricted_cr3) | (tlb_has_pcid() ? CR3_NOFLUSH : 0)); */
 #ifdef HOOK_AFTER_CR3
 		mitigate_leave();
 #endif
-		asi_cr3[CPU] = UNRESTRICTED; /* asi/switch.c: this_cpu(asi_cr3) = this_cpu(asi_unrestricted_cr3); */
+		asi_cr3[CPU] = UNRESTRICTED; /* before several CPUs: this_cpu(asi_cr3) = this_cpu(asi_unrestricted_cr3); */
 #ifndef CURR_CLEARED_BEFORE_CR3
 		curr[CPU] = UNRESTRICTED /* asi/switch.c: this_cpu(asi_curr) = NULL; */
 #else
@@ -292,7 +292,7 @@ inline asi_intr_exit()
 }
 
 /*
- * asi/switch.c: void asi_flush_local(struct asi *asi, uint64_t va, uint64_t len)
+ * before several CPUs: void asi_flush_local(struct asi *asi, uint64_t va, uint64_t len)
  * of this CPU's page. Today's function ends with the flush here; the IPI, its acknowledgement and the
  * wait, during which interrupts are let in, are (D).
  */
@@ -305,34 +305,34 @@ inline unmap_and_flush()
 	other = seen_curr[OTHER];
 #endif
 	atomic {
-		holder == 0 -> /* asi/switch.c: flags = spin_lock(&asi->lock); */
+		holder == 0 -> /* before several CPUs: flags = spin_lock(&asi->lock); */
 		drain(CPU);
 		holder = CPU + 1;
-		last_gen++; /* asi/switch.c: gen = switch_next_gen(); */
+		last_gen++; /* before several CPUs: gen = switch_next_gen(); */
 		gen = last_gen
 	}
 #if !defined(SINCE_AFTER_RANGE) && !defined(SINCE_NOT_ADVANCED)
-	STORE(SINCE, READ(GEN)); /* asi/switch.c: WRITE_ONCE(asi->unmapped.since, asi->tlb_gen); */
+	STORE(SINCE, READ(GEN)); /* before several CPUs: WRITE_ONCE(asi->unmapped.since, asi->tlb_gen); */
 #endif
 #ifdef GEN_BEFORE_RANGE
 	STORE(GEN, gen);
 #endif
-	STORE(RANGE, CPU); /* asi/switch.c: WRITE_ONCE(asi->unmapped.va, va); WRITE_ONCE(asi->unmapped.len, len); */
+	STORE(RANGE, CPU); /* before several CPUs: WRITE_ONCE(asi->unmapped.va, va); WRITE_ONCE(asi->unmapped.len, len); */
 #ifdef SINCE_AFTER_RANGE
 	STORE(SINCE, READ(GEN));
 #endif
 #if !defined(NO_GEN) && !defined(GEN_BEFORE_RANGE)
-	STORE(GEN, gen); /* asi/switch.c: WRITE_ONCE(asi->tlb_gen, gen); */
+	STORE(GEN, gen); /* before several CPUs: WRITE_ONCE(asi->tlb_gen, gen); */
 #endif
-	STORE(RELEASE, 1); /* asi/switch.c: spin_unlock(&asi->lock, flags); */
+	STORE(RELEASE, 1); /* before several CPUs: spin_unlock(&asi->lock, flags); */
 #ifdef UNMAPPED_AFTER_GEN
 	mapped[CPU] = 0;
 #endif
 #ifndef NO_FENCE_IN_FLUSH
-	d_step { drain(CPU) } /* asi/switch.c: memory_fence(); */
+	d_step { drain(CPU) } /* before several CPUs: memory_fence(); */
 #endif
 	if
-	:: curr[CPU] != A -> gen = 0 /* asi/switch.c: if (this_cpu(asi_curr) != asi) */
+	:: curr[CPU] != A -> gen = 0 /* before several CPUs: if (this_cpu(asi_curr) != asi) */
 	:: else ->
 #ifndef NO_LOCAL_FLUSH
 		seen = slot_gen[CPU];
@@ -487,12 +487,12 @@ inline asi_check_entry(asi)
 		      depth[CPU] || irqs[CPU]);
 		NEVER(unclean_entry, MITIGATIONS && asi_clean[CPU] != asi); /* asi/asi.h: ASSERT(this_cpu(asi_clean) == asi); */
 #ifdef ENTRY_AT_LATEST_GEN
-		NEVER(generation_behind, cr3_gen[CPU] != GEN) /* asi/asi.h: ASSERT(this_cpu(asi_cr3_gen) == asi->tlb_gen); */
+		NEVER(generation_behind, cr3_gen[CPU] != GEN) /* before several CPUs: ASSERT(this_cpu(asi_cr3_gen) == asi->tlb_gen); */
 #endif
 	}
 }
 
-/* vmm/run.c: static __always_inline void enter_guest(struct vcpu *v, uint64_t now) */
+/* before several CPUs: static __always_inline void enter_guest(struct vcpu *v, uint64_t now) */
 inline enter_guest(asi)
 {
 	atomic { owes_nothing(asi); host_cr3[CPU] = asi_cr3[CPU] } /* vmm/run.c: vmcs_write(VMCS_HOST_CR3, cr3); */

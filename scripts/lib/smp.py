@@ -136,8 +136,6 @@ def run_case(case, log):
     lines = read_log(log)
     if any(audit["violations"] for audit in records(lines, "audit")):
         return "the audit found something"
-    if any(found.get("found") for found in records(lines, "secrets")):
-        return "a secret was found"
     for why in [judge_cpus(lines, case.cores, case.threads), *(judge(lines) for judge in case.judges)]:
         if why:
             return why
