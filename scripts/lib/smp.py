@@ -130,8 +130,8 @@ CASES = [
          ["balloon.elf,mem=48,name=b1:seed=1 n=40", "balloon.elf,mem=48,name=b2,guest-map=none:seed=2 n=40",
           "switch.elf,mem=32,name=s1:seed=1", "switch.elf,mem=32,name=s2,domain=vcpu:seed=2"], []),
     Case("control-1", "bochs", 1, 1, "", ["control.elf,mem=32,control=on:n=30", "spin.elf,mem=32"], [memory_back]),
-    Case("control-2", "bochs", 2, 1, "audit=200",
-         ["control.elf,mem=32,control=on:n=30 victims=2 seed=2", "smp.elf,mem=32,cpus=2:cpus=2", "spin.elf,mem=32"],
+    Case("control-2", "bochs", 2, 1, "",
+         ["control.elf,mem=32,control=on:n=20 victims=2 seed=2", "smp.elf,mem=32,cpus=2:cpus=2", "spin.elf,mem=32"],
          [memory_back]),
     Case("no-control", "bochs", 1, 1, "", ["control.elf,mem=32"], []),
 ]
