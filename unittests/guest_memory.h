@@ -44,12 +44,26 @@ static uint64_t last_invept; /* EPTP */
 static const struct mem_owner *last_domain_flush;
 static bool has_1g = true;
 
-/* The world stands still once at a time, with nobody in the middle of anything (arch/world.h). */
+/*
+ * The world stands still once at a time, with nobody in the middle of anything (arch/world.h). Until it does, and as soon
+ * as it goes on, another vCPU may do something, once.
+ */
 static bool world_stands;
 static unsigned int nr_stops;
+static void (*before_stop)(void), (*behind_stop)(void);
+
+static void once(void (**hook)(void))
+{
+	void (*call)(void) = *hook;
+
+	*hook = NULL;
+	if (call)
+		call();
+}
 
 void world_stop(void)
 {
+	once(&before_stop);
 	assert_false(world_stands);
 	assert_int_equal(fake_locks_held(), 0);
 	assert_int_equal(nr_open, 0);
@@ -61,6 +75,7 @@ void world_resume(void)
 {
 	assert_true(world_stands);
 	world_stands = false;
+	once(&behind_stop);
 }
 
 int window_create(struct window *w, struct mem_owner *o)

@@ -281,6 +281,127 @@ static void test_walk(void **state)
 	}
 }
 
+/* ---- two vCPUs ---- */
+
+/* What the other one does, on which blocks, and what it gets for an answer. */
+static struct {
+	bool gives;
+	uint64_t first, nr;
+	int result;
+} other;
+
+static void other_acts(void)
+{
+	gpa_t gpa = GPA(other.first * UNIT);
+
+	other.result = other.gives ? guestram_release(&vm, gpa, other.nr * UNIT)
+				   : guestram_claim(&vm, gpa, other.nr * UNIT);
+}
+
+static void other_will(bool give, uint64_t first, uint64_t nr)
+{
+	other.gives = give;
+	other.first = first;
+	other.nr = nr;
+	other.result = 1;
+}
+
+static uint64_t blocks_there(void)
+{
+	uint64_t n = 0;
+
+	for (uint64_t i = 0; i < vm.nr_ram; i++)
+		n += vm.ram[i].v != HPA_NONE.v;
+	return n;
+}
+
+/* Both want the same: one gets it, the other is told, and nothing is lost or there twice. */
+static void test_both_want(void **state)
+{
+	(void)state;
+	for (enum guest_map map = GUEST_MAP_ALL; map <= GUEST_MAP_NONE; map++) {
+		uint64_t before;
+
+		start(map, 64);
+		before = memory_used();
+		other_will(true, 9, 2);
+		before_stop = other_acts;
+		assert_int_equal(guestram_release(&vm, GPA(8 * UNIT), 4 * UNIT), -EINVAL);
+		assert_int_equal(other.result, 0);
+		assert_int_equal(blocks_there(), 30);
+		assert_int_equal(memory_used(), before - 2 * (UNIT / PAGE_SIZE));
+		other_will(false, 10, 1);
+		before_stop = other_acts;
+		assert_int_equal(guestram_claim(&vm, GPA(9 * UNIT), 2 * UNIT), -EINVAL);
+		assert_int_equal(other.result, 0);
+		assert_int_equal(blocks_there(), 31);
+		/* But for EPT tables, of which the first claim has made some. */
+		assert_in_range(memory_used(), before - UNIT / PAGE_SIZE,
+				before - UNIT / PAGE_SIZE + 3);
+		assert_int_equal(guestram_claim(&vm, GPA(9 * UNIT), UNIT), 0);
+		finish();
+	}
+}
+
+/* What has been claimed is given back by the other one before it is mapped. */
+static void test_claimed_and_gone(void **state)
+{
+	uint64_t before;
+
+	(void)state;
+	start(GUEST_MAP_ALL, 64);
+	assert_int_equal(guestram_release(&vm, GPA(8 * UNIT), 4 * UNIT), 0);
+	before = memory_used();
+	other_will(true, 8, 4);
+	behind_stop = other_acts;
+	assert_int_equal(guestram_claim(&vm, GPA(8 * UNIT), 4 * UNIT), 0);
+	assert_int_equal(other.result, 0);
+	for (uint64_t i = 8; i < 12; i++) {
+		assert_int_equal(vm.ram[i].v, HPA_NONE.v);
+		assert_false(ptable_walk(&vm.ept, i * UNIT).present);
+	}
+	assert_in_range(memory_used(), before, before + 2);
+	assert_int_equal(vm.ept.nr_removed, vm.ept.nr_flushed);
+	finish();
+}
+
+/* Any requests of the one, with any of the other in between: as if the other had come first. */
+static void test_walk_of_two(void **state)
+{
+	uint64_t there = BITS(31, 0);
+
+	(void)state;
+	start(GUEST_MAP_ALL, 64);
+	for (unsigned int step = 0; step < 600; step++) {
+		uint64_t first = 1 + seed_below(28), nr = 1 + seed_below(4), gen = vm.ept_gen;
+		uint64_t mine = BITS(first + nr - 1, first), its;
+		bool give = seed_below(2);
+		int err;
+
+		other_will(seed_below(2), 1 + seed_below(28), 1 + seed_below(4));
+		its = BITS(other.first + other.nr - 1, other.first);
+		before_stop = seed_below(2) ? other_acts : NULL;
+		err = give ? guestram_release(&vm, GPA(first * UNIT), nr * UNIT)
+			   : guestram_claim(&vm, GPA(first * UNIT), nr * UNIT);
+		before_stop = NULL;
+		if (other.result <= 0) { /* there was an in between */
+			bool right = (there & its) == (other.gives ? its : 0);
+
+			assert_int_equal(other.result, right ? 0 : -EINVAL);
+			there ^= right ? its : 0;
+		}
+		assert_int_equal(err, (there & mine) == (give ? mine : 0) ? 0 : -EINVAL);
+		there ^= err ? 0 : mine;
+		for (uint64_t i = 1; i < 32; i++)
+			assert_int_equal(guestmem_is_ram(&vm, GPA(i * UNIT), UNIT), there >> i & 1);
+		/* Who enters the guest next sees that something has gone. */
+		if (give && !err)
+			assert_true(vm.ept_gen > gen);
+		assert_int_equal(vm.ept_seen[0], vm.ept_gen > 1 ? vm.ept_gen : 0);
+	}
+	finish();
+}
+
 static int setup(void **state)
 {
 	(void)state;
@@ -293,10 +414,16 @@ static int setup(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_modes),	       cmocka_unit_test(test_release_claim),
-		cmocka_unit_test(test_claim_is_clear), cmocka_unit_test(test_bad_ranges),
-		cmocka_unit_test(test_1g_leaves),      cmocka_unit_test(test_no_memory),
+		cmocka_unit_test(test_modes),
+		cmocka_unit_test(test_release_claim),
+		cmocka_unit_test(test_claim_is_clear),
+		cmocka_unit_test(test_bad_ranges),
+		cmocka_unit_test(test_1g_leaves),
+		cmocka_unit_test(test_no_memory),
 		cmocka_unit_test(test_walk),
+		cmocka_unit_test(test_both_want),
+		cmocka_unit_test(test_claimed_and_gone),
+		cmocka_unit_test(test_walk_of_two),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);

@@ -7,6 +7,7 @@
 #include "unittests/memory.h"
 #include "unittests/fake/vm.h"
 #include "arch/vmx.h"
+#include "arch/percpu.h"
 #include "lib/errno.h"
 #include "mm/kmalloc.h"
 #include "mm/ptable.h"
@@ -276,12 +277,67 @@ static void test_several_vcpus(void **state)
 	}
 }
 
+/*
+ * A vCPU is in one CPU at a time; what another one may remember of it is dropped when it comes there, and what has been
+ * unmapped since is dropped before it enters the guest.
+ */
+static void test_moves(void **state)
+{
+	static const struct {
+		uint32_t cpu;
+		bool drops;
+	} moves[] = { { 1, true }, { 1, false }, { 2, true }, { 1, true }, { 1, false } };
+	uint64_t used = memory_used();
+	struct vm *vm;
+	struct vcpu *v;
+
+	(void)state;
+	assert_int_equal(create(&options, sizeof(image), &vm), 0);
+	v = vm->vcpus[0];
+	fake_nr_invvpid = fake_nr_invept = fake_nr_host_setups = 0;
+	for (size_t i = 0; i < ARRAY_SIZE(moves); i++) {
+		unsigned int before = fake_nr_invvpid;
+
+		cpu_number = moves[i].cpu;
+		v->host_rsp = v->host_cr3 = 0;
+		vcpu_load(v);
+		assert_ptr_equal(vcpu_here(), v);
+		assert_int_equal(fake_nr_vmcs, 1);
+		assert_int_equal(fake_nr_invvpid - before, moves[i].drops);
+		assert_int_equal(fake_nr_host_setups, fake_nr_invvpid);
+		v->host_rsp = v->host_cr3 = 1; /* as behind an entry */
+		vcpu_load(v);
+		assert_int_equal(v->host_rsp, 1);
+		vcpu_put();
+		assert_null(vcpu_here());
+		assert_int_equal(fake_nr_vmcs, 0);
+		assert_int_equal(v->host_rsp | v->host_cr3, 0);
+	}
+	/* EPT: once on each CPU for each time. */
+	for (unsigned int gen = 1; gen < 3; gen++) {
+		for (cpu_number = 0; cpu_number < 3; cpu_number++) {
+			fake_nr_invept = 0;
+			vcpu_sync_ept(v);
+			vcpu_sync_ept(v);
+			assert_int_equal(fake_nr_invept, 1);
+		}
+		vm->ept_gen++;
+	}
+	cpu_number = 0;
+	vm_destroy(vm);
+	assert_nothing_left(used);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_each_allocation_fails), cmocka_unit_test(test_wrong_image),
-		cmocka_unit_test(test_too_much_memory),	      cmocka_unit_test(test_two),
-		cmocka_unit_test(test_registers_are_local),   cmocka_unit_test(test_several_vcpus),
+		cmocka_unit_test(test_each_allocation_fails),
+		cmocka_unit_test(test_wrong_image),
+		cmocka_unit_test(test_too_much_memory),
+		cmocka_unit_test(test_two),
+		cmocka_unit_test(test_registers_are_local),
+		cmocka_unit_test(test_several_vcpus),
+		cmocka_unit_test(test_moves),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);

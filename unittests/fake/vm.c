@@ -20,7 +20,7 @@
 uint64_t fake_vmcs[0x8000];
 uint64_t fake_tsc, fake_xcr0, fake_dr6;
 unsigned int fake_nr_nmi;
-unsigned int fake_nr_vmcs, fake_nr_domains;
+unsigned int fake_nr_vmcs, fake_nr_domains, fake_nr_invvpid, fake_nr_invept, fake_nr_host_setups;
 
 bool vmclear(uint64_t hpa)
 {
@@ -109,11 +109,13 @@ int vmx_on(uint64_t hpa, void *region)
 void vmx_flush_vpid(uint16_t vpid)
 {
 	(void)vpid;
+	fake_nr_invvpid++;
 }
 
 void vmx_flush_ept(uint64_t eptp)
 {
 	(void)eptp;
+	fake_nr_invept++;
 }
 
 bool vmx_ept_has_1g(void)
@@ -165,6 +167,7 @@ uint64_t tsc_khz(void)
 
 void vmcs_setup_host_cpu(void)
 {
+	fake_nr_host_setups++;
 }
 
 void vmcs_init_guest(void)
