@@ -82,9 +82,10 @@ void cpu_kick(uint32_t cpu)
 	kicked |= BIT(cpu);
 }
 
+/* Whoever takes mail counts as awake, or others might believe that nobody has any. */
 void lapic_accept(struct vcpu *v, uint8_t vector, bool level)
 {
-	(void)v;
+	assert_false(v->dormant);
 	vectors[nr_did] = vector;
 	levels[nr_did] = level;
 	did[nr_did++] = 'q';
@@ -92,7 +93,7 @@ void lapic_accept(struct vcpu *v, uint8_t vector, bool level)
 
 void inject_nmi(struct vcpu *v)
 {
-	(void)v;
+	assert_false(v->dormant);
 	did[nr_did++] = 'n';
 }
 

@@ -242,6 +242,19 @@ static void test_steal(void **state)
 	assert_int_equal(pick(2, 60, NULL), 2);
 }
 
+/* A core that is between two turns will pick by itself: it loses nothing to one that has less to do. */
+static void test_no_steal_between_turns(void **state)
+{
+	(void)state;
+	machine(2, 1);
+	add(0, VM('a'), 0);
+	assert_int_equal(pick(0, 0, NULL), 0);
+	put(0, 0, 10);
+	assert_false(rq_has_work(1, 0));
+	assert_int_equal(pick(1, 0, NULL), -1);
+	assert_int_equal(pick(0, 0, NULL), 0);
+}
+
 /* What is taken along is the lead over the others, not the sum of what was run elsewhere. */
 static void test_steal_keeps_lead(void **state)
 {
@@ -377,6 +390,7 @@ int main(void)
 		cmocka_unit_test(test_core_alone),
 		cmocka_unit_test(test_loaded),
 		cmocka_unit_test(test_steal),
+		cmocka_unit_test(test_no_steal_between_turns),
 		cmocka_unit_test(test_steal_keeps_lead),
 		cmocka_unit_test(test_balance),
 		cmocka_unit_test(test_alone),

@@ -230,7 +230,7 @@ test_hostmap_SRCS := mm/ptable.c mm/percpu.c unittests/fake/mmu.c $(test_buddy_S
 
 # Threads with real locks for CPUs, under ThreadSanitizer (make tsan). All allocators together:
 THREAD_TESTS += mm
-thread_mm_CFLAGS := -DFAKE_RAM_SIZE='(256UL << 20)'
+thread_mm_CFLAGS := -DFAKE_RAM_SIZE=0x10000000
 thread_mm_SRCS := $(BUDDY_SRCS) mm/slab.c mm/slab_run.c mm/vmarea.c mm/vmalloc.c mm/memmap.c unittests/host/cpu.c unittests/host/ram.c \
 	unittests/host/pageblock.c unittests/host/hostmap.c
 

@@ -76,7 +76,8 @@ static void ping(struct guest *g, struct vcpu *v)
 	struct vcpu_program *p = &g->p[v->id];
 
 	if (v->id == 0 && p->steps) {
-		p->steps = 0;
+		if (--p->steps)
+			return; /* the others shall sleep by then */
 		post_sipi(&g->vm, 1, SIPI_VECTOR);
 	} else if (!guest_takes_interrupts(v)) {
 		guest_halts(v);
@@ -173,6 +174,17 @@ static void spin(struct guest *g, struct vcpu *v)
 		guest_halts(v);
 }
 
+/* Asks until all have been made; then as spin(). Its core never rests. */
+static void make_all(struct guest *g, struct vcpu *v)
+{
+	if (__atomic_load_n(&nr_made, __ATOMIC_RELAXED) == nr_given) {
+		spin(g, v);
+		return;
+	}
+	v->request = (struct control_request){ HC_VM_CREATE, 0 };
+	v->events.due = 0;
+}
+
 /* ---- the run ---- */
 
 static pthread_barrier_t all_here;
@@ -211,6 +223,8 @@ static void run_all(const char *what, uint64_t cpus, uint32_t now, uint64_t audi
 	ASSERT(counts.halted == nr_given && nr_made == nr_given);
 	for (uint32_t i = 0; i < nr_given; i++)
 		ASSERT(sched_has_ended(&guests[i].vm) && guests[i].nr_reports == 1);
+	if (!what)
+		return;
 	printf("%-25s CPUs 0x%lx, %2u VMs: messages %lu, kicks %lu, dozes %lu, rests %lu, audits "
 	       "%lu\n",
 	       what, cpus, nr_given, counts.messages, counts.kicks, counts.dozes, counts.idles,
@@ -229,31 +243,36 @@ static void give(void (*program)(struct guest *, struct vcpu *), uint32_t vcpus,
 						  .waits = id };
 }
 
-/* To and fro between two vCPUs: dozing, resting on one CPU, and beside others that want the CPU. */
+/* To and fro between two vCPUs: dozing, resting on one CPU or two, and beside others that want the CPU. */
 static void run_pings(uint64_t rounds)
 {
 	static const struct {
 		const char *what;
 		uint64_t cpus;
-		unsigned int spinners;
+		unsigned int pairs, spinners;
 		uint64_t share; /* of the rounds, in percent */
 	} cases[] = {
-		{ "on two CPUs, dozing", CORES, 0, 60 },
-		{ "on two threads", THREADS, 0, 15 },
-		{ "on one CPU", 1, 0, 15 },
-		{ "on one CPU, not alone", 1, 1, 5 },
-		{ "on two CPUs, not alone", CORES, 2, 5 },
+		{ "on two CPUs, dozing", CORES, 1, 0, 50 },
+		{ "on two CPUs, resting", CORES, 2, 0, 5 },
+		{ "on two CPUs, many", CORES, 5, 0, 5 },
+		{ "on four CPUs, resting", BITS(CPUS - 1, 0), 4, 0, 10 },
+		{ "on two threads", THREADS, 1, 0, 10 },
+		{ "on one CPU", 1, 1, 0, 10 },
+		{ "on one CPU, not alone", 1, 1, 1, 5 },
+		{ "on two CPUs, not alone", CORES, 1, 2, 5 },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		nr_given = 0;
-		rounds_wanted = rounds * cases[i].share / 100 / 2;
-		give(ping, 2, 1);
+		rounds_wanted = rounds * cases[i].share / 100 / 2 / cases[i].pairs;
+		for (unsigned int k = 0; k < cases[i].pairs; k++)
+			give(ping, 2, 1);
 		for (unsigned int k = 0; k < cases[i].spinners; k++)
 			give(spin, 1, cases[i].spinners);
 		run_all(cases[i].what, cases[i].cpus, nr_given, 0);
-		ASSERT(guests[0].p[0].rounds == rounds_wanted &&
-		       guests[0].p[1].rounds == rounds_wanted);
+		for (unsigned int k = 0; k < cases[i].pairs; k++)
+			ASSERT(guests[k].p[0].rounds == rounds_wanted &&
+			       guests[k].p[1].rounds == rounds_wanted);
 	}
 }
 
@@ -270,6 +289,40 @@ static void run_wander(void)
 	if (nr_given)
 		run_all("anything", cpus[seed_below(ARRAY_SIZE(cpus))],
 			1 + (uint32_t)seed_below(nr_given), seed_below(2));
+}
+
+/* All CPUs have to see that the last VM is gone, at whatever they are. */
+static void run_ends(void)
+{
+	for (unsigned int i = 0; i < 300; i++) {
+		nr_given = 0;
+		give(wander, 1, 1 + i % 5);
+		run_all(i == 299 ? "the end of all, often" : NULL, BITS(CPUS - 1, 0), 1, i % 2);
+	}
+}
+
+/* Where one that has never run is looked for. */
+static void run_starts(void)
+{
+	rounds_wanted = 2;
+	for (unsigned int i = 0; i < 60; i++) {
+		nr_given = 0;
+		give(ping, 2, 1 + i * 10);
+		run_all(i == 59 ? "the first message, often" : NULL, CORES, 1, 0);
+	}
+}
+
+/* One that runs alone on a thread of its core, on whichever, when another VM comes there. */
+static void run_crowds(void)
+{
+	for (unsigned int i = 0; i < 20; i++) {
+		nr_given = 0;
+		give(make_all, 1, 2);
+		give(spin, 1, 2);
+		give(wander, 1, 10);
+		give(wander, 1, 10);
+		run_all(i == 19 ? "no longer alone, often" : NULL, BITS(CPUS - 1, 0), 2, 1);
+	}
 }
 
 static void *watch(void *arg)
@@ -294,6 +347,9 @@ int main(void)
 	seed_start((uint64_t)time(NULL));
 	machine_start();
 	ASSERT(!pthread_create(&watcher, NULL, watch, NULL) && !pthread_detach(watcher));
+	run_ends();
+	run_starts();
+	run_crowds();
 	run_pings(rounds);
 	for (uint64_t n = 0; n < 2 + rounds / 10000; n++)
 		run_wander();

@@ -75,6 +75,11 @@ static void window(void)
 
 /* ---- what a CPU does ---- */
 
+static bool goes_on(void)
+{
+	return __atomic_load_n(&stops, __ATOMIC_RELAXED) < wanted;
+}
+
 /* Waits for another CPU as for a flush: in the middle of something, so that the world does not stop meanwhile. */
 static void wait_for(uint32_t cpu)
 {
@@ -95,8 +100,11 @@ static void move(void)
 	__atomic_store_n(&moving[cpu_number], true, __ATOMIC_RELAXED);
 	if (below(3) == 0)
 		wait_for((cpu_number + 1 + (uint32_t)below(CPUS - 1)) % CPUS);
-	for (unsigned int i = 0; i < ARRAY_SIZE(shared); i++)
+	for (unsigned int i = 0; i < ARRAY_SIZE(shared); i++) {
+		if (below(8) == 0)
+			cpu_pause();
 		ASSERT(shared[i] == before);
+	}
 	__atomic_store_n(&moving[cpu_number], false, __ATOMIC_RELAXED);
 }
 
@@ -121,13 +129,24 @@ static void stop(void)
 /* Parks, and takes part again. The boot processor never does. */
 static void leave(void)
 {
+	uint64_t before;
+
 	if (cpu_number == 0)
 		return;
+	before = __atomic_load_n(&stops, __ATOMIC_RELAXED);
 	cpus_leave();
-	for (uint64_t n = below(20); n; n--)
+	/* Nobody waits for it: the world is stopped meanwhile. */
+	while (goes_on() && __atomic_load_n(&stops, __ATOMIC_RELAXED) == before)
 		cpu_pause();
 	cpus_join();
 	__atomic_fetch_add(&leaves, 1, __ATOMIC_RELAXED);
+}
+
+/* HLT, which only an interrupt ends. The boot processor has always something to do. */
+static void halt(void)
+{
+	while (cpu_number && goes_on() && !__atomic_load_n(&kicked[cpu_number], __ATOMIC_SEQ_CST))
+		cpu_pause();
 }
 
 static void *run_cpu(void *arg)
@@ -136,7 +155,7 @@ static void *run_cpu(void *arg)
 	random_state = (seed_state + 1) * (0x9e3779b97f4a7c15UL + cpu_number);
 	if (cpu_number)
 		cpus_join();
-	while (__atomic_load_n(&stops, __ATOMIC_RELAXED) < wanted) {
+	while (goes_on()) {
 		switch (below(8)) {
 		case 0:
 			stop();
@@ -145,7 +164,7 @@ static void *run_cpu(void *arg)
 			leave();
 			break;
 		case 2:
-			cpu_pause();
+			halt();
 			break;
 		default:
 			move();

@@ -11,6 +11,8 @@ import tree
 INCLUDES = ["-Iunittests/fake", "-Iarch/x86/include", "-I."]
 COMMON = ["-std=gnu11", "-g", "-w", "-MMD", "-MP"]
 LIST = "list-tests:;@$(foreach t,$(UNIT_TESTS),echo '$t|$(test_$t_SRCS)|$(test_$t_LIBS)|$(test_$t_CFLAGS)';)"
+LIST_THREADS = ("list-tests:;@$(foreach t,$(THREAD_TESTS),"
+                "echo 'thread_$t|$(thread_$t_SRCS)|-lpthread|-Iunittests/host $(thread_$t_CFLAGS)';)")
 
 
 class BuildFailed(Exception):
@@ -18,22 +20,32 @@ class BuildFailed(Exception):
 
 
 class UnitTest:
-    """One program of unittests/tests.mk."""
+    """One program of unittests/tests.mk. A name that begins with "thread_" is of THREAD_TESTS."""
 
     def __init__(self, name, sources, libs, flags):
         self.name = name
+        main = name if name.startswith("thread_") else f"test_{name}"
         # A set of sources, as make's $^ is: a file that is listed twice is linked once.
-        self.sources = list(dict.fromkeys([f"unittests/test_{name}.c", *sources.split()]))
+        self.sources = list(dict.fromkeys([f"unittests/{main}.c", *sources.split()]))
         self.libs = libs.split()
         self.flags = flags.split()
 
 
-def unit_tests():
-    """Name -> UnitTest, as the Makefile has them."""
-    said = subprocess.run(["make", "-s", "--no-print-directory", f"--eval={LIST}", "list-tests"], cwd=tree.ROOT,
+def list_tests(rule):
+    said = subprocess.run(["make", "-s", "--no-print-directory", f"--eval={rule}", "list-tests"], cwd=tree.ROOT,
                           text=True, stdout=subprocess.PIPE, check=True).stdout
     tests = [UnitTest(*line.split("|")) for line in said.splitlines() if line.count("|") == 3]
     return {test.name: test for test in tests}
+
+
+def unit_tests():
+    """Name -> UnitTest, as the Makefile has them."""
+    return list_tests(LIST)
+
+
+def thread_tests():
+    """The same of those with threads for CPUs."""
+    return list_tests(LIST_THREADS)
 
 
 def run(command, timeout=300, log=None):

@@ -286,6 +286,8 @@ static void turn(struct vcpu *v)
 
 		v->entry_tsc = v->entry_tsc ? v->entry_tsc : rdtsc();
 		guest_of(v)->program(guest_of(v), v);
+		if (rdtsc() % 16 == 0)
+			cpu_pause(); /* an exit takes its time */
 		ASSERT(guarded == seen);
 		irq_window();
 		v->exit_tsc = rdtsc();
@@ -325,6 +327,8 @@ static void core_ends(void)
 
 void vcpu_run(struct vcpu *v, uint64_t end, bool alone)
 {
+	/* What senders go by. */
+	ASSERT(v->post->cpu == cpu_number && v->post->running);
 	load(v);
 	core_begins(v);
 	v->alone = alone;
