@@ -37,9 +37,11 @@
 #define IS_cr2_lost 10
 #define IS_stale_translation 11
 #define IS_generation_behind 12
-#define IS_deadlock 13
-#define IS_progress 14
-#define IS_nothing 15 /* an order that is not needed: all must hold */
+#define IS_needless_kick 13
+#define IS_sibling_exposed 14
+#define IS_deadlock 15
+#define IS_progress 16
+#define IS_nothing 17 /* an order that is not needed: all must hold */
 
 hidden byte guest_unrestricted;	/* a guest runs, or is to, and not all words and CR3 say its domain */
 hidden byte flush_owed;		/* in the critical section or the guest, and this core holds what is not the domain's */
@@ -52,6 +54,8 @@ hidden byte endless_fault;	/* so does the critical section, whose handlers go ba
 hidden byte fault_fatal;	/* a crossing is taken for a bug */
 hidden byte cr2_lost;		/* a page fault's handler finds another's address */
 hidden byte stale_translation;	/* a CPU reaches a page after its unmapping was complete */
+hidden byte needless_kick;	/* a CPU that is not in the domain is interrupted for its sake */
+hidden byte sibling_exposed;	/* a guest runs beside sensitive data: its sibling is unrestricted, or has left them */
 hidden byte generation_behind;	/* VM entry with a generation that is not the latest: harmless, see docs/asi.md */
 
 mtype = { NMI, IRQ, PF, MC };
@@ -59,7 +63,9 @@ mtype = { NMI, IRQ, PF, MC };
 byte running[CPUS];	       /* the innermost level */
 mtype event[CPUS * LEVELS];    /* what each context handles */
 bit saved_irqs[CPUS * LEVELS]; /* RFLAGS.IF in its frame */
-bit irqs[CPUS];
+bit irqs[CPUS], kick[CPUS]; /* interrupts are let in; one from another CPU is pending */
+bit halted[CPUS];
+byte depth[CPUS];
 bit nmi_blocked[CPUS], mcip[CPUS]; /* a machine check while mcip is set would be a shutdown */
 bit in_guest[CPUS];
 byte cr3[CPUS];
@@ -73,101 +79,41 @@ byte cr2[CPUS];	     /* 1 + the level that has faulted last */
 byte held[CPUS], trained[CPUS];
 #define OF(space) (MITIGATIONS && (space) != IDLE -> 1 << (space) : 0)
 
-/*
- * Memory that both CPUs read and write passes a store buffer: seen_* is what the other CPU reads. curr leaves it
- * at any time: weaker than x86, but the code relies on its order nowhere, where there is no fence.
- */
-byte curr[CPUS], seen_curr[CPUS];
-
-/*
- * A domain's generation and the record of its last unmapping, where the order counts: the stores of the one CPU
- * that has the lock become visible one by one, the lock's release last. The range is a page: va and len are
- * stored, and read, between the same barriers.
- */
-#define GEN 0
-#define SINCE 1
-#define RANGE 2
-#define RELEASE 3
-byte holder; /* 1 + the CPU that has asi->lock, in the eyes of the other */
-byte stored[4] = 1, seen_stored[4] = 1, queue[4], nr_stores, nr_visible;
-#define READ(word) (holder == CPU + 1 -> stored[word] : seen_stored[word])
-
-#define STORE(word, value)                   \
-	d_step {                             \
-		stored[word] = value;        \
-		queue[nr_stores] = word;     \
-		nr_stores++                  \
-	}
-#define HAS_STORES(c) (holder == (c) + 1 && nr_visible < nr_stores)
-
-/* Within d_step. */
-inline become_visible()
-{
-	seen_stored[queue[nr_visible]] = stored[queue[nr_visible]];
-	nr_visible++;
-	if
-	:: queue[nr_visible - 1] == RELEASE ->
-		holder = 0;
-		nr_stores = 0;
-		nr_visible = 0;
-		queue[0] = 0;
-		queue[1] = 0;
-		queue[2] = 0;
-		queue[3] = 0
-	:: else
-	fi
-}
-
-inline drain(c)
-{
-	seen_curr[c] = curr[c];
-	do
-	:: HAS_STORES(c) -> become_visible()
-	:: else -> break
-	od
-}
-
-/* A page of domain A for each CPU to unmap; the domain's entry and each CPU's copy of it in the PCID of A. */
-bit mapped[CPUS] = 1, tlb[CPUS * CPUS];
-bit reused[CPUS]; /* its unmapper was told that no CPU can reach it any more */
-#define TLB(c, page) tlb[(c) * CPUS + (page)]
-
-/* Both of A's PCID, whichever is current. */
-inline flush_tlb()
-{
-	TLB(CPU, 0) = 0;
-	TLB(CPU, CPUS - 1) = 0
-}
-
-/* INVPCID with an address: of A's PCID too, whichever is current. */
-inline drop(page)
-{
-#ifdef DROPPED_FROM_CURRENT_PCID
-	TLB(CPU, page) = TLB(CPU, page) && cr3[CPU] != A && target[CPU] != A
+/* The same of all threads of a core, which share an L1: whether any sensitive data are in it. */
+#if STUN
+bit core_sensitive = 1;
+#define SENSITIVE_COMES_IN(space)                                                            \
+	core_sensitive = core_sensitive || (space) == UNRESTRICTED;                          \
+	NEVER(sibling_exposed, (space) == UNRESTRICTED && (in_guest[0] || in_guest[1] || in_guest[CPUS - 1]))
+#define SENSITIVE_STAYS \
+	core_sensitive = (cr3[0] == UNRESTRICTED || cr3[1] == UNRESTRICTED || cr3[CPUS - 1] == UNRESTRICTED)
 #else
-	TLB(CPU, page) = 0
+#define SENSITIVE_COMES_IN(space) skip
+#define SENSITIVE_STAYS		  skip
 #endif
-}
+
+#include "memory.pml"
 
 /* MOV to CR3 serializes, so it drains the store buffer too. */
-inline write_cr3(value, flush)
+inline write_cr3(value, afresh)
 {
 	d_step {
 		drain(CPU);
-		if
-		:: flush -> flush_tlb()
-		:: else
-		fi;
 		cr3[CPU] = value;
+		load_space(value, afresh);
 		held[CPU] = held[CPU] | OF(value); /* from here on the core may load any */
-		NEVER(branches_owed, value == UNRESTRICTED && trained[CPU])
+		NEVER(branches_owed, value == UNRESTRICTED && trained[CPU]);
+		SENSITIVE_COMES_IN(value)
 	}
 }
 
 /* What the space in use maps comes in again at once. */
 inline flush_data()
 {
-	d_step { held[CPU] = OF(cr3[CPU]) }
+	d_step {
+		held[CPU] = OF(cr3[CPU]);
+		SENSITIVE_STAYS
+	}
 }
 
 inline flush_control()
@@ -184,6 +130,10 @@ inline deliver(c, level, what)
 	event[(c) * LEVELS + level] = what;
 	saved_irqs[(c) * LEVELS + level] = irqs[c];
 	irqs[c] = 0;
+	halted[c] = 0;
+#if !FINE
+	depth[c]++; /* arch/x86/entry.S: incl %gs:trap_depth */
+#endif
 	running[c] = level
 }
 
@@ -194,6 +144,7 @@ inline iret()
 		drain(CPU);
 		nmi_blocked[CPU] = 0;
 		irqs[CPU] = saved_irqs[_pid];
+		saved_irqs[_pid] = 0;
 		event[_pid] = 0;
 		left = 0;
 		running[CPU] = LEVEL - 1

@@ -9,21 +9,26 @@
 #define LEVELS 4
 #endif
 #define NMI_BY_FAULT 1
+#define FINE 1
 #ifndef MITIGATIONS
 #define MITIGATIONS 0
 #endif
 #ifndef MACHINE_CHECKS
 #define MACHINE_CHECKS 0
 #endif
-#include "hardware.pml"
-#include "code.pml"
-
 #ifdef EVENTS /* at most so many between two VM entries, so that an endless run is our code's doing */
 byte events;
-#define EVENT events < EVENTS -> events++
+#define MAY events < EVENTS
+#define EVENT events++
+#define RENEW_EVENTS events = 0
 #else
-#define EVENT true
+#define MAY true
+#define EVENT skip
+#define RENEW_EVENTS skip
 #endif
+
+#include "hardware.pml"
+#include "code.pml"
 
 inline dispatch()
 {
@@ -67,16 +72,14 @@ inline serve_exit()
 
 active [CPUS * LEVELS] proctype context() provided (running[CPU] == LEVEL)
 {
-	byte v = 1, gen, seen, range, saved_cr2, taints, flushes;
-	bit left, keep;
+	byte v = 1, saved_cr2, taints, flushes;
+	bit left;
 
 	if
 	:: LEVEL == 0 ->
 		d_step {
 			held[CPU] = OF(UNRESTRICTED);
-			asi_taints[CPU] = SENSITIVE; /* asi/mitigate.c: taint(BIT(TAINT_SENSITIVE_DATA)); */
-			stored[GEN] = 1;
-			seen_stored[GEN] = 1
+			asi_taints[CPU] = SENSITIVE /* asi/mitigate.c: taint(BIT(TAINT_SENSITIVE_DATA)); */
 		};
 		do
 		:: true ->
@@ -95,25 +98,25 @@ active proctype world()
 {
 end:	do
 	:: atomic {
-		!nmi_blocked[0] && !in_guest[0] && running[0] + 1 < LEVELS ->
+		!nmi_blocked[0] && !in_guest[0] && running[0] + 1 < LEVELS && MAY ->
 		EVENT;
 		nmi_blocked[0] = 1;
 		deliver(0, running[0] + 1, NMI)
 	   }
 	:: atomic {
-		MACHINE_CHECKS && !mcip[0] && !in_guest[0] && running[0] + 1 < LEVELS ->
+		MACHINE_CHECKS && !mcip[0] && !in_guest[0] && running[0] + 1 < LEVELS && MAY ->
 		EVENT;
 		mcip[0] = 1;
 		deliver(0, running[0] + 1, MC)
 	   }
 	:: atomic {
-		irqs[0] && running[0] + 1 < LEVELS ->
+		irqs[0] && running[0] + 1 < LEVELS && MAY ->
 		EVENT;
 		deliver(0, running[0] + 1, IRQ)
 	   }
 	/* In every state: what curr promises. */
 	:: atomic {
-		cr3[0] && !curr[0] ->
+		cr3[0] && !memory[CURR(0)] ->
 		NEVER(cr3_without_curr, true)
 	   }
 	od

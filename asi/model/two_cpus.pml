@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Two CPUs of one domain. Each enters and exits for ever and, once, unmaps a page of its own, in the domain or out of
- * it; an unmapper interrupts the other CPU where that may hold the translation. NMIs leave by call; they come on CPU 0
- * only, since both CPUs do the same.
+ * Two CPUs. Each enters and leaves domain A for ever, and stays in a guest, or halted in A, until somebody kicks it, or
+ * less long; CPU 0 also goes over to another domain, B. Each once unmaps a page, in A, outside, or in
+ * all domains at once, from wherever it is. NMIs, which serve and then leave, as the stun does,
+ * come on CPU 0 only, since both CPUs do the same.
  */
 #define CPUS 2
 #ifndef LEVELS
@@ -11,9 +12,19 @@
 #ifndef NMIS
 #define NMIS 1
 #endif
+#ifndef KIND_0
+#define KIND_0 OF_DOMAIN
+#endif
+#ifndef KIND_1
+#define KIND_1 OF_DOMAIN
+#endif
+#ifndef UNMAPPERS
+#define UNMAPPERS 2 /* or 1: CPU 1 alone */
+#endif
 #define NMI_BY_FAULT 0
 #define MITIGATIONS 0 /* per-CPU state, which one_cpu.pml has */
-bit ipi[2], acked[2];
+#define BUFFERS 1
+#define B 2
 byte nmis = NMIS;
 #include "hardware.pml"
 #include "code.pml"
@@ -21,16 +32,31 @@ byte nmis = NMIS;
 inline dispatch()
 {
 	if
-	:: event[_pid] == NMI -> switch_exit()
-	:: event[_pid] == IRQ -> flush_ipi()
+	:: event[_pid] == NMI -> cpu_serve(); switch_exit()
+	:: event[_pid] == IRQ -> cpu_serve() /* arch/x86/apic.c: cpu_serve(); */
 	fi
+}
+
+/* asi/asi.h: static inline void asi_check_entry(const struct asi *asi, uint64_t host_cr3) */
+inline catch_up_at_entry()
+{
+#ifdef ENTRY_AT_LATEST_GEN
+	atomic { NEVER(generation_behind, GENERATIONS && memory[CR3_GEN(CPU)] != memory[GEN]) }
+#elif GENERATIONS && !defined(NO_CATCH_UP)
+	if
+	:: IS_BEHIND -> catch_up() /* asi/asi.h: if (unlikely(this_cpu(asi_cr3_gen) != READ_ONCE(asi->tlb_gen))) */
+	:: else
+	fi
+#else
+	skip
+#endif
 }
 
 inline serve_exit()
 {
 	if
 	:: true -> irq_window()
-	:: true -> asi_exit()
+	:: true -> switch_exit()
 	:: skip
 	fi;
 	if
@@ -39,21 +65,58 @@ inline serve_exit()
 	fi
 }
 
+bit started;
+
+/* As after boot. */
+inline start()
+{
+	if
+	:: d_step {
+		!started ->
+		started = 1;
+		mapped[0] = (UNMAPPERS == 2);
+		memory[GEN] = GEN_AT_FIRST;
+		memory[SINCE] = GEN_AT_FIRST;
+		memory[HOST_ON(0)] = 1; /* asi/switch.c: __percpu uint64_t asi_host_on = 1, asi_host_seen, asi_all_seen; */
+		memory[HOST_ON(1)] = 1;
+		TLB(0, 0) = (SPACE(0) == UNRESTRICTED);
+		TLB(1, 0) = (SPACE(0) == UNRESTRICTED);
+		TLB(0, 1) = (SPACE(1) == UNRESTRICTED);
+		TLB(1, 1) = (SPACE(1) == UNRESTRICTED)
+	   }
+	:: started
+	fi
+}
+
 active [CPUS * LEVELS] proctype context() provided (running[CPU] == LEVEL)
 {
+	byte gen, mine, seen, range, first;
+	bit left, keep;
 #ifdef SINCE_NOT_RECHECKED
 	byte since;
 #endif
-	byte gen, seen, range, other;
-	bit left, keep;
 
+end_boot:
 	if
 	:: LEVEL == 0 ->
+		start();
 		do
 		:: true ->
 			asi_enter(A);
-			enter_guest(A);
+			if
+			:: skip
+			:: true ->
+				catch_up_at_entry();
+end_guest:			kick[CPU] /* taken at the window */
+			:: true -> /* vmm/run.c: static void doze(struct vcpu *v) */
+				atomic { irqs[CPU] = 1; halted[CPU] = 1 };
+end_halt:			atomic { !halted[CPU] -> irqs[CPU] = 0 }
+			fi;
+			asi_relax();
 			serve_exit()
+		:: KIND_0 == OF_DOMAIN && CPU == 0 ->
+			asi_enter(B);
+			asi_relax()
 		od
 	:: else ->
 end:		do
@@ -66,30 +129,17 @@ end:		do
 inline happen(c)
 {
 	if
-	/* Its buffered stores become visible. */
-	:: atomic { seen_curr[c] != curr[c] -> seen_curr[c] = curr[c] }
-	:: d_step { HAS_STORES(c) -> become_visible() }
-	/* It loads a translation, if only by speculation; host_cr3 keeps the space loaded while a guest runs. */
-	:: atomic { cr3[c] == A && mapped[0] && !TLB(c, 0) -> TLB(c, 0) = 1 }
-	:: atomic { cr3[c] == A && mapped[1] && !TLB(c, 1) -> TLB(c, 1) = 1 }
+	:: d_step { buffered[c] -> drain(c) }
 	:: atomic {
-		ipi[c] && irqs[c] && running[c] + 1 < LEVELS ->
-		ipi[c] = 0;
+		kick[c] && irqs[c] && running[c] + 1 < LEVELS ->
+		kick[c] = 0;
 		deliver(c, running[c] + 1, IRQ)
 	   }
 	:: atomic {
-		c == 0 && nmis && !nmi_blocked[c] && !in_guest[c] && running[c] + 1 < LEVELS ->
+		c == 0 && nmis && !nmi_blocked[c] && running[c] + 1 < LEVELS ->
 		nmis--;
 		nmi_blocked[c] = 1;
 		deliver(c, running[c] + 1, NMI)
-	   }
-	:: atomic {
-		cr3[c] && !curr[c] ->
-		NEVER(cr3_without_curr, true)
-	   }
-	:: atomic {
-		cr3[c] == A && (TLB(c, 0) && reused[0] || TLB(c, 1) && reused[1]) ->
-		NEVER(stale_translation, true)
 	   }
 	fi
 }
