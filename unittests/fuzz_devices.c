@@ -17,6 +17,7 @@
 #include "unittests/fake/vmx.h"
 #include "vmm/lapic.h"
 #include "vmm/ports.h"
+#include "vmm/post.h"
 
 #define V	   (&fake_vcpu)
 #define VM	   (&fake_vm)
@@ -75,6 +76,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 /* What run.c does before an entry. */
 static void enter(void)
 {
+	post_collect(V);
 	vcpu_check_timer(V, fake_tsc);
 	CHECK(!V->timer_deadline ||
 	      V->timer_deadline > fake_tsc); /* or the guest would never get on */
@@ -147,6 +149,7 @@ static void step(const uint8_t *b)
 		vmcs_write(VMCS_GUEST_RFLAGS, RFLAGS_FIXED | (b[1] & 1 ? RFLAGS_IF : 0));
 		break;
 	case 3:
+		post_collect(V);
 		platform_halted(V);
 		CHECK(V->timer_deadline == PC->deadline);
 		return; /* the deadline is exact now, and may be none */
