@@ -7,6 +7,7 @@ BUDDY, BLOCKS, PAGES, BADUSE = "mm/buddy.c", "mm/pageblock.c", "mm/pagealloc.c",
 SLAB, SLAB_RUN, SLAB_H, KMALLOC = "mm/slab.c", "mm/slab_run.c", "mm/slab_internal.h", "mm/kmalloc.c"
 VMALLOC, VMAREA, QUARANTINE, PTABLE = "mm/vmalloc.c", "mm/vmarea.h", "mm/quarantine.c", "mm/ptable.c"
 MAP, DOMAIN, SWITCH, MITIGATE = "asi/map.c", "asi/domain.c", "asi/switch.c", "asi/mitigate.c"
+PIC, PIT, PC, BZIMAGE = "vmm/dev/pic.c", "vmm/dev/pit.c", "vmm/platform.c", "vmm/bzimage.c"
 WINDOW, GUESTRAM, AUDIT_EPT = "asi/window.h", "vmm/guestram.c", "vmm/audit_ept.c"
 RUNQUEUE, SCHEDULE, READY, POST = "vmm/runqueue.c", "vmm/schedule.c", "vmm/ready.c", "vmm/post.c"
 STARTUP, IPI, CPUID, WORLD, VCPU = "vmm/startup.c", "vmm/lapic_ipi.c", "vmm/exit_cpuid.c", "arch/x86/world.c", "vmm/vcpu.c"
@@ -336,4 +337,27 @@ MUTANTS = [
     ("audit-ept-table-foreign", "audit_ept", (AUDIT_EPT, " || w->tables > s->vm->ept.nr_tables", "")),
     ("audit-ept-flush-forgotten", "audit_ept", (AUDIT_EPT, "ept->nr_removed != ept->nr_flushed", "false")),
     ("split-keeps-order", "guestram", (PAGES, "run[i].order = (uint8_t)to;", "")),
+    # A guest's devices, and Linux images.
+    ("pic-edge-every-time", "pic", (PIC, "!(c->lines & bit) || ", "")),
+    ("pic-request-stays", "pic", (PIC, "c->irr &= (uint8_t)~bit;\n\t\tc->lines", "c->lines")),
+    ("pic-no-priorities", "pic", (PIC, "(unsigned int)input) < bound", "(unsigned int)input) != bound")),
+    ("pic-cascade-no-edge", "pic", (PIC, "set_input(&p->chip[0], CASCADE, false);", "")),
+    ("pic-wants-masked", "pic platform", (PIC, "(c->irr | c->imr)", "c->irr")),
+    ("pic-elcr-any", "pic", (PIC, "value & elcr_mask[chip]", "value")),
+    ("pit-one-clock-late", "pit", (PIT, "n < c->count ? c->start + c->count : 0", "n < c->count ? c->start + c->count + 1 : 0")),
+    ("pit-period-of-one", "pit", (PIT, "c->count > 1 ? ", "c->count ? ")),
+    ("pit-gate-forgets", "pit", (PIT, "is_periodic(c) ? 0 : elapsed(c, clock)", "0")),
+    ("pit-latch-again", "pit", (PIT, "if (c->latched)\n\t\treturn;", "")),
+    ("pc-deadline-of-nobody", "platform walk_devices", (PC, "pic_wants(&p->pic, IRQ_TIMER) ? p->edge : 0", "p->edge")),
+    ("pc-edge-kept", "platform walk_devices", (PC, "find_edge(p, clock_of(now));", "")),
+    ("pc-not-told", "platform walk_devices", (PC, "moved || p->pic.intr", "moved")),
+    ("pc-any-vcpu", "platform", (PC, " && v->id == BOOT_VCPU", "")),
+    ("pc-deadline-untold", "platform walk_devices", (PC, "moved || p->pic.intr", "p->pic.intr")),
+    ("pc-missed-twice", "platform", (PC, "pass_edges(p, rdtsc());\n\tvector", "vector")),
+    ("com1-no-gate", "platform", ("vmm/com1.c", "(c->mcr & (MCR_OUT2 | MCR_LOOP)) == MCR_OUT2", "true")),
+    ("com1-no-edge", "platform", ("vmm/com1.c", "c->sent = false;\n\tupdate_irq(vm);", "")),
+    ("bzimage-file-end", "bzimage", (BZIMAGE, "size - out->len >= SYSSIZE_UNIT", "false")),
+    ("bzimage-any-header", "bzimage", (BZIMAGE, " || header_end > HEADER_LIMIT", "")),
+    ("bzimage-initrd-over-kernel", "bzimage", (BZIMAGE, "MIN(limit, plan->start.v)", "limit")),
+    ("bzimage-needs-no-ram", "bzimage", (BZIMAGE, "!is_ram(boot, plan->start.v, plan->needs)", "false")),
 ]

@@ -236,6 +236,11 @@ static void test_auto_eoi(void **state)
 	assert_int_equal(read_isr(0), 0);
 	assert_int_equal(read_isr(1), 0);
 	assert_int_equal(taken(), BASE0 + 3);
+	/* The second chip has one more: its output rises again. */
+	edge(8);
+	edge(9);
+	assert_int_equal(taken(), BASE1);
+	assert_int_equal(taken(), BASE1 + 1);
 	/* with rotation: who has been served goes last */
 	write(0, false, 0x80);
 	edge(3);

@@ -18,6 +18,7 @@
 #include "vmm/exit.h"
 #include "vmm/lapic.h"
 #include "vmm/ports.h"
+#include "vmm/post.h"
 
 #define V	 (&fake_vcpu)
 #define VM	 (&fake_vm)
@@ -32,14 +33,19 @@ void console_write(const char *text, size_t len)
 	strncat(console, text, len);
 }
 
+/* With what the exit path does behind the access. */
 static void out(uint16_t port, uint8_t value)
 {
 	assert_true(port_out(VM, port, 1, value));
+	post_collect(V);
 }
 
 static uint8_t in(uint16_t port)
 {
-	return (uint8_t)port_in(VM, port, 1);
+	uint8_t value = (uint8_t)port_in(VM, port, 1);
+
+	post_collect(V);
+	return value;
 }
 
 /* Vectors 0x20 and 0x28; the timer and COM1 unmasked. */
@@ -209,7 +215,7 @@ static void test_other_timers(void **state)
 /* Only the first vCPU has a PIC before it; without a platform nobody has. */
 static void test_wires(void **state)
 {
-	struct vcpu other = { .vm = VM };
+	struct vcpu other = { .vm = VM, .id = 1 };
 
 	(void)state;
 	program_timer(2, 10);
@@ -227,6 +233,33 @@ static void test_wires(void **state)
 	out(0x3f9, 2); /* COM1 has an interrupt then, and no line for it */
 	assert_int_equal(in(0x3fa), 2);
 	assert_false(PC->pic.intr);
+}
+
+/* Another vCPU's access on another CPU: the first one finds it in its post, is kicked, and woken where it halts. */
+static void test_other_vcpu(void **state)
+{
+	uint64_t before = V->timer_deadline;
+
+	(void)state;
+	VM->nr_vcpus = 2;
+	V->post->cpu = 5;
+	V->post->running = false;
+	assert_true(port_out(VM, 0x43, 1, 0x34));
+	assert_true(port_out(VM, 0x40, 1, 0xe8));
+	assert_true(port_out(VM, 0x40, 1, 3));
+	assert_int_equal(V->timer_deadline, before); /* its own to set */
+	assert_int_equal(fake_kicked, 1UL << 5);
+	assert_int_equal(fake_asked, 1UL << 5);
+	assert_true(post_is_pending(VM, 0));
+	post_collect(V);
+	assert_int_equal(V->timer_deadline, PC->deadline);
+	fake_kicked = 0;
+	assert_true(port_out(VM, 0x3fc, 1, 8));
+	assert_int_equal(fake_kicked, 0); /* nothing for it */
+	assert_true(port_out(VM, 0x3f9, 1, 2));
+	assert_int_equal(fake_kicked, 1UL << 5);
+	assert_true(inject_can_wake(V));
+	assert_int_equal(delivered(), 0x24);
 }
 
 /* With a local APIC: while it is off, or by LINT0 as ExtINT; before the APIC's own. */
@@ -259,7 +292,9 @@ static void test_com1_transmit(void **state)
 	(void)state;
 	out(0x3fc, 0x0b);
 	assert_int_equal(in(0x3fa), 0x01);
-	out(0x3f9, 2); /* enabling it raises it: the transmitter is empty */
+	V->events.due = ~0UL;
+	out(0x3f9, 2);			    /* enabling it raises it: the transmitter is empty */
+	assert_int_equal(V->events.due, 0); /* the exit path looks */
 	assert_int_equal(delivered(), 0x24);
 	assert_int_equal(in(0x3fa), 0x02);
 	assert_int_equal(in(0x3fa), 0x01); /* once read it is gone */
@@ -449,6 +484,7 @@ int main(void)
 		cmocka_unit_test_setup(test_masked, start),
 		cmocka_unit_test_setup(test_other_timers, start),
 		cmocka_unit_test_setup(test_wires, start),
+		cmocka_unit_test_setup(test_other_vcpu, start),
 		cmocka_unit_test_setup(test_extint, start),
 		cmocka_unit_test_setup(test_com1_transmit, start),
 		cmocka_unit_test_setup(test_com1_receive, start),

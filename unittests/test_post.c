@@ -97,6 +97,12 @@ void inject_nmi(struct vcpu *v)
 	did[nr_did++] = 'n';
 }
 
+void vcpu_timer_changed(struct vcpu *v)
+{
+	(void)v;
+	did[nr_did++] = 't';
+}
+
 void vcpu_init(struct vcpu *v)
 {
 	v->state = VCPU_WAITS_FOR_SIPI;
@@ -169,7 +175,7 @@ static uint32_t awake(void)
 /* One that runs is made to look; the scheduler of one that does not is asked besides. Oneself is not kicked. */
 static void test_look(void **state)
 {
-	void (*const posts[])(struct vm *, uint32_t) = { post_nmi, post_init };
+	void (*const posts[])(struct vm *, uint32_t) = { post_nmi, post_init, post_platform };
 
 	for (unsigned int i = 0; i < 4 * VCPUS; i++) {
 		uint32_t id = i / 4;
@@ -178,7 +184,7 @@ static void test_look(void **state)
 		reset(state);
 		vm.post[id].running = runs;
 		if (i % 4 < 2)
-			posts[id % 2](&vm, id);
+			posts[id % COUNT(posts)](&vm, id);
 		else
 			post_irq(&vm, id, 0x31, false);
 		assert_int_equal(asked, runs ? 0 : BIT(id));
@@ -219,14 +225,15 @@ static void test_collect(void **state)
 	/* INIT ends what was before; a start-up IPI that comes along finds it waiting. */
 	reset(state);
 	post_sipi(&vm, 1, 9);
+	post_platform(&vm, 1);
 	post_nmi(&vm, 1);
 	post_irq(&vm, 1, 0x40, false);
 	post_sipi(&vm, 1, 7);
 	post_init(&vm, 1);
 	post_nmi(&vm, 2);
 	post_collect(v);
-	assert_string_equal(did, "iqns");
-	assert_int_equal(vectors[3], 7);
+	assert_string_equal(did, "iqnts");
+	assert_int_equal(vectors[4], 7);
 	assert_int_equal(v->state, VCPU_RUNNABLE);
 	assert_true(post_is_pending(&vm, 2)); /* another one's */
 }

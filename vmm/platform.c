@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* The wires of a PC: timer and COM1 to the PIC, the PIC to the first vCPU; TSC to clocks of the PIT. */
+/*
+ * The wires of a PC: timer and COM1 to the PIC, the PIC to the first vCPU; TSC to clocks of the PIT. Any vCPU may
+ * touch a register; what that means for the first one it finds in its post. That one acknowledges and keeps the time.
+ */
 #include "vmm/platform.h"
 #include "arch/insn.h"
 #include "arch/tsc.h"
 #include "lib/bitops.h"
+#include "vmm/post.h"
 #include "vmm/vcpu.h"
 #include "vmm/vm.h"
 
 #define TIMER_CHANNEL 0
+#define BOOT_VCPU     0 /* its number: the PIC is wired to it */
 
 static uint64_t tsc_hz(void)
 {
@@ -37,7 +42,7 @@ static uint64_t clock_now(void)
 
 static bool is_wired(const struct vcpu *v)
 {
-	return v->vm->platform.present && v == v->vm->vcpus[0];
+	return v->vm->platform.present && v->id == BOOT_VCPU;
 }
 
 /* Looks for the timer's next edge behind @clock. */
@@ -60,34 +65,35 @@ static void pass_edges(struct platform *p, uint64_t now)
 	find_edge(p, clock_of(now));
 }
 
-static void set_deadline(struct vm *vm, uint64_t deadline)
+/* The edge counts if it would make a request. */
+static uint64_t exact_deadline(const struct platform *p)
 {
-	if (deadline == vm->platform.deadline)
-		return;
-	vm->platform.deadline = deadline;
-	vcpu_timer_changed(vm->vcpus[0]);
+	return pic_wants(&p->pic, IRQ_TIMER) ? p->edge : 0;
 }
 
-/* The edge counts if it would make a request. */
-static void set_exact_deadline(struct vm *vm)
+/* By the first vCPU itself, outside of its port accesses: what it does next needs the deadline. */
+static void set_own_deadline(struct vcpu *v, uint64_t deadline)
 {
-	struct platform *p = &vm->platform;
-
-	set_deadline(vm, pic_wants(&p->pic, IRQ_TIMER) ? p->edge : 0);
+	if (deadline == v->vm->platform.deadline)
+		return;
+	v->vm->platform.deadline = deadline;
+	vcpu_timer_changed(v);
 }
 
 /*
- * After whatever may have changed what the PIC wants: the vCPU is told, and the deadline set. One that nothing wants any
- * more stays: systems mask the timer at each interrupt, and in a moment it will be wanted again.
+ * After an access that may have changed what the PIC wants. A deadline that nothing wants any more stays: systems mask
+ * the timer at each interrupt, and in a moment it will be wanted again.
  */
 static void settle(struct vm *vm)
 {
 	struct platform *p = &vm->platform;
+	uint64_t deadline = exact_deadline(p);
+	bool moved = deadline && deadline != p->deadline;
 
-	if (p->pic.intr)
-		vm->vcpus[0]->events.due = 0;
-	if (p->edge && pic_wants(&p->pic, IRQ_TIMER))
-		set_deadline(vm, p->edge);
+	if (moved)
+		WRITE_ONCE(p->deadline, deadline);
+	if (moved || p->pic.intr)
+		post_platform(vm, BOOT_VCPU);
 }
 
 void platform_set_irq(struct vm *vm, enum platform_irq irq, bool high)
@@ -100,41 +106,51 @@ void platform_set_irq(struct vm *vm, enum platform_irq irq, bool high)
 
 bool platform_interrupts(const struct vcpu *v)
 {
-	return v->vm->platform.pic.intr && is_wired(v);
+	return READ_ONCE(v->vm->platform.pic.intr) && is_wired(v);
 }
 
 /* Edges that came while the request was there are part of it. */
 uint8_t platform_ack(struct vcpu *v)
 {
 	struct platform *p = &v->vm->platform;
+	uint64_t flags = spin_lock(&v->vm->lock);
 	uint8_t vector;
 
 	pass_edges(p, rdtsc());
 	vector = pic_ack(&p->pic);
-	settle(v->vm);
+	if (exact_deadline(p))
+		set_own_deadline(v, exact_deadline(p));
+	spin_unlock(&v->vm->lock, flags);
 	return vector;
 }
 
 uint64_t platform_deadline(const struct vcpu *v)
 {
-	return is_wired(v) ? v->vm->platform.deadline : 0;
+	return is_wired(v) ? READ_ONCE(v->vm->platform.deadline) : 0;
 }
 
 void platform_expire(struct vcpu *v, uint64_t now)
 {
 	struct platform *p = &v->vm->platform;
+	uint64_t flags;
 
-	if (!is_wired(v) || !p->deadline || now < p->deadline)
+	if (!platform_deadline(v) || now < platform_deadline(v))
 		return;
+	flags = spin_lock(&v->vm->lock);
 	pass_edges(p, now);
-	set_exact_deadline(v->vm);
-	settle(v->vm);
+	set_own_deadline(v, exact_deadline(p));
+	spin_unlock(&v->vm->lock, flags);
 }
 
 void platform_halted(struct vcpu *v)
 {
-	if (is_wired(v))
-		set_exact_deadline(v->vm);
+	uint64_t flags;
+
+	if (!is_wired(v))
+		return;
+	flags = spin_lock(&v->vm->lock);
+	set_own_deadline(v, exact_deadline(&v->vm->platform));
+	spin_unlock(&v->vm->lock, flags);
 }
 
 /* ---- registers ---- */

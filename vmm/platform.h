@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The PC around a guest's CPUs (platform=pic): its devices, the wires between them, and the time that they live in.
- * Part of struct vm, so LOCAL; every function is restricted. Ports are in vmm/ports.c. Calls do not overlap.
+ * Part of struct vm, so LOCAL; every function is restricted. vm->lock guards it: ports.c holds it around accesses, and so
+ * does whoever else calls, but for functions that take a vCPU, which is running and takes the lock itself.
  */
 #pragma once
 #include <stdbool.h>

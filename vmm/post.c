@@ -61,6 +61,11 @@ void post_sipi(struct vm *vm, uint32_t id, uint8_t vector)
 	post(vm, id, POST_SIPI);
 }
 
+void post_platform(struct vm *vm, uint32_t id)
+{
+	post(vm, id, POST_PLATFORM);
+}
+
 bool post_is_pending(const struct vm *vm, uint32_t id)
 {
 	return __atomic_load_n(&vm->post[id].pending, __ATOMIC_SEQ_CST);
@@ -105,6 +110,8 @@ void post_collect(struct vcpu *v)
 		collect_irqs(v);
 	if (bits & POST_NMI)
 		inject_nmi(v);
+	if (bits & POST_PLATFORM)
+		vcpu_timer_changed(v);
 	if (bits & POST_SIPI)
 		vcpu_startup(v, READ_ONCE(v->post->sipi));
 }

@@ -16,6 +16,8 @@ struct vcpu;
 #define POST_NMI  2u
 #define POST_INIT 4u
 #define POST_SIPI 8u
+#define POST_PLATFORM \
+	16u /* the PIC interrupts, or a timer of the platform's has another deadline */
 
 struct vcpu_post {
 	uint32_t pending; /* POST_*, atomic */
@@ -34,6 +36,8 @@ void post_irq(struct vm *vm, uint32_t id, uint8_t vector, bool level);
 void post_nmi(struct vm *vm, uint32_t id);
 void post_init(struct vm *vm, uint32_t id);
 void post_sipi(struct vm *vm, uint32_t id, uint8_t vector);
+
+void post_platform(struct vm *vm, uint32_t id);
 
 /* Makes the CPU of vCPU @id look at it: there is mail, or the VM has been stopped. */
 void post_look(struct vm *vm, uint32_t id);

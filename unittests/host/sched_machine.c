@@ -242,6 +242,11 @@ void inject_nmi(struct vcpu *v)
 	v->events.due = 0;
 }
 
+void vcpu_timer_changed(struct vcpu *v)
+{
+	v->events.due = 0;
+}
+
 bool inject_can_wake(const struct vcpu *v)
 {
 	return v->events.nmi || v->events.irq[0] || v->events.irq[1];
