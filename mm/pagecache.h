@@ -25,14 +25,14 @@
 
 #define PAGECACHE_MAX	    64
 #define PAGECACHE_BATCH	    32 /* moved from and to the pool at a time */
-#define PAGECACHE_PATIENCE  32 /* misses in a row until a bin is another owner's */
+#define PAGECACHE_PATIENCE  32 /* misses until a bin is another owner's */
 #define PAGECACHE_OWNER_LOG 2  /* bins for owners: a power of two */
 #define PAGECACHE_BINS	    (LOCAL + (1 << PAGECACHE_OWNER_LOG))
 
 struct pagecache_bin {
 	struct mem_owner *owner; /* NULL: a class's, or nobody's yet; changes under the lock */
 	uint32_t nr;		 /* pages */
-	uint32_t missed;	 /* by other owners, in a row; under the lock */
+	uint32_t missed;	 /* by others since its owner last missed; under the lock */
 };
 
 struct pagecache {

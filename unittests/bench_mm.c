@@ -3,8 +3,11 @@
  * What the allocators cost on the host, beside glibc's, jemalloc's and mimalloc's malloc. One thread. A
  * peer is loaded by itself (dlopen) and called through a pointer, as a program calls a shared library; ours
  * is called directly, as the hypervisor does. All loops are the same text, and each touches what it got.
+ * Time is the thread's, so that what else runs on the machine is not counted.
  *
  * bench_mm peers ROUNDS    prints "KIND SIZE WHO ns" for each round
+ * bench_mm classes ROUNDS  prints "pages KIND ns" and "objects KIND ns", each kind once in a round, and in the
+ *                          end "large KIB", what of its RAM the host mapped by 2 MiB
  * bench_mm flat GIB        a round for each line read: prints "ns-of-a-pair ns-of-a-mix"
  * bench_mm domains CYCLES  prints "cycle ns" and in the end "lost PAGES", "scrubbed BYTES"
  *
@@ -16,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 #include "arch/insn.h"
 #include "asi/asi.h"
@@ -31,6 +35,7 @@
 #define BATCHES 100
 #define MIX	4096 /* runs live at a time in a mix */
 #define STEPS	200000
+#define TURN	25000 /* steps of a mix where several take turns */
 
 static const size_t sizes[] = { 64, 128, 256, 512, 1024 };
 static struct slab_cache caches[ARRAY_SIZE(sizes)];
@@ -55,7 +60,7 @@ static uint64_t now(void)
 {
 	struct timespec t;
 
-	clock_gettime(CLOCK_MONOTONIC, &t);
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
 	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
@@ -130,18 +135,18 @@ static const struct mix_kind {
 
 /*
  * Runs of order 0 to 3 come and go at random, MIX slots of them, each slot half of the time: ns for a
- * step.
+ * step of @steps, after as many.
  */
-static double mix(const struct mix_kind *kind)
+static double mix(const struct mix_kind *kind, unsigned int steps)
 {
 	static void *held[MIX];
 	uint64_t random = 88172645463325252UL, begin = 0;
 
-	for (unsigned int i = 0; i < 2 * STEPS; i++) {
+	for (unsigned int i = 0; i < 2 * steps; i++) {
 		unsigned int slot, order;
 		enum mem_class class;
 
-		if (i == STEPS) /* filled up and warm */
+		if (i == steps) /* filled up and warm */
 			begin = now();
 		random ^= random << 13;
 		random ^= random >> 7;
@@ -162,7 +167,7 @@ static double mix(const struct mix_kind *kind)
 		if (held[slot])
 			page_free(held[slot], slot % 4);
 	memset(held, 0, sizeof(held));
-	return (double)begin / STEPS;
+	return (double)begin / steps;
 }
 
 /* Pairs from three caches in turn, of one class or of three. */
@@ -207,13 +212,6 @@ static void our_round(void)
 	}
 	report("page", PAGE_SIZE, "ours", pairs_page());
 	report("page-batch", PAGE_SIZE, "ours", batch_page());
-	/* In turns, so that neither is always the first. */
-	for (unsigned int i = 0; i < 2 * ARRAY_SIZE(mix_kinds); i++) {
-		const struct mix_kind *kind = &mix_kinds[i % ARRAY_SIZE(mix_kinds)];
-
-		report("mix-pages", 0, kind->name, mix(kind));
-		report("mix-objects", 0, i % 2 ? "classes" : "one", mix_objects(i % 2));
-	}
 }
 
 static int bench_peers(unsigned int rounds)
@@ -235,6 +233,59 @@ static int bench_peers(unsigned int rounds)
 	return 0;
 }
 
+/*
+ * Maps RAM by 2 MiB where the host can, as the hypervisor maps its own: by 4 KiB a mix of thousands of pages
+ * measures TLB misses as well, of which three pools have more than one. The aliases are then different
+ * memory, which nobody sees here.
+ */
+static void map_large(void)
+{
+	void *alias[] = { hpa_to_direct(HPA(0)), hpa_to_local(HPA(0)) };
+
+	for (size_t i = 0; i < ARRAY_SIZE(alias); i++) {
+		if (mmap(alias[i], FAKE_RAM_SIZE, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1,
+			 0) != alias[i])
+			abort();
+		madvise(alias[i], FAKE_RAM_SIZE, MADV_HUGEPAGE);
+	}
+}
+
+static long mapped_large(void)
+{
+	FILE *file = fopen("/proc/self/smaps_rollup", "r");
+	char line[256];
+	long kib = 0;
+
+	while (file && fgets(line, sizeof(line), file))
+		sscanf(line, "AnonHugePages: %ld", &kib);
+	if (file)
+		fclose(file);
+	return kib;
+}
+
+/* What one kind took is compared with what another did right before or after. */
+static int bench_classes(unsigned int rounds)
+{
+	for (unsigned int round = 0; round < rounds; round++) {
+		for (size_t i = 0; i < ARRAY_SIZE(mix_kinds); i++) {
+			/* By turns forwards and backwards, so that none is always the first. */
+			size_t kind = round % 2 ? ARRAY_SIZE(mix_kinds) - 1 - i : i;
+
+			printf("pages %s %.3f\n", mix_kinds[kind].name,
+			       mix(&mix_kinds[kind], TURN));
+		}
+		for (unsigned int i = 0; i < 2; i++) {
+			bool classes = (round + i) % 2;
+
+			printf("objects %s %.3f\n", classes ? "classes" : "one",
+			       mix_objects(classes));
+		}
+	}
+	printf("large %ld\n", mapped_large());
+	return 0;
+}
+
 static int bench_flat(void)
 {
 	int c;
@@ -244,7 +295,7 @@ static int bench_flat(void)
 	while ((c = getchar()) != EOF) {
 		if (c != '\n')
 			continue;
-		printf("%.3f %.3f\n", pairs_page(), mix(&mix_kinds[0]));
+		printf("%.3f %.3f\n", pairs_page(), mix(&mix_kinds[0], STEPS));
 		fflush(stdout);
 	}
 	return 0;
@@ -340,6 +391,11 @@ int main(int argc, char **argv)
 		setup(4);
 		return bench_peers(n);
 	}
+	if (n && !strcmp(argv[1], "classes")) {
+		map_large();
+		setup(4);
+		return bench_classes(n);
+	}
 	if (n && n <= 1024 && !strcmp(argv[1], "flat")) {
 		setup(n);
 		return bench_flat();
@@ -348,6 +404,7 @@ int main(int argc, char **argv)
 		setup(4);
 		return bench_domains(n);
 	}
-	fprintf(stderr, "usage: bench_mm peers ROUNDS | flat GIB | domains CYCLES\n");
+	fprintf(stderr,
+		"usage: bench_mm peers ROUNDS | classes ROUNDS | flat GIB | domains CYCLES\n");
 	return 2;
 }
