@@ -6,12 +6,19 @@ import threading
 
 _lock = threading.Lock()
 _running = set()
+_stopped = False
+
+
+class Stopped(Exception):
+    """No child is started any more."""
 
 
 def run(command, timeout=None, **options):
     """As subprocess.run(), standard input aside; returns (exit status, stderr if piped, else None)."""
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, **options)
     with _lock:
+        if _stopped:
+            raise Stopped("stopped")
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, **options)
         _running.add(process)
     try:
         said = process.communicate(timeout=timeout)[1]
@@ -24,15 +31,23 @@ def run(command, timeout=None, **options):
     return process.returncode, said
 
 
+def stop():
+    """Ends the children, which clean up behind themselves, and lets no other begin."""
+    global _stopped
+    with _lock:
+        _stopped = True
+        for process in _running:
+            process.terminate()
+
+
 def stop_on_signals():
-    """SIGINT, SIGTERM and SIGHUP end the children first, which clean up behind themselves."""
-    def stop(number, _frame):
-        with _lock:
-            for process in _running:
-                process.terminate()
+    """SIGINT, SIGTERM and SIGHUP end the children first. A signal may come while the lock is held here, so it is left to another
+    thread."""
+    def on_signal(number, _frame):
+        threading.Thread(target=stop).start()
         raise KeyboardInterrupt(number)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, stop)
+        signal.signal(number, on_signal)
 
 
 def tied(command):

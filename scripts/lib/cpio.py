@@ -11,6 +11,10 @@ def program(name, data):
     return name, 0o100755, data, (0, 0)
 
 
+def link(name, target):
+    return name, 0o120777, target.encode(), (0, 0)
+
+
 def pack(entries):
     """A "newc" archive of (name, mode, data, device number), the same bytes for the same entries."""
     out = bytearray()

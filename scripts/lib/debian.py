@@ -2,6 +2,7 @@
 import os
 import shutil
 import subprocess
+import tempfile
 
 import tree
 from usage import Usage
@@ -41,9 +42,8 @@ def fetch(package):
     folder = os.path.join(PACKAGES, package)
     if os.path.isdir(folder):
         return folder
-    part = f"{folder}.{os.getpid()}.part"
-    shutil.rmtree(part, ignore_errors=True)
-    os.makedirs(part)
+    os.makedirs(PACKAGES, exist_ok=True)
+    part = tempfile.mkdtemp(prefix=package + ".", dir=PACKAGES)
     try:
         _, why = _run("apt-get", "download", "-qq", package, cwd=part)
         if why:  # the lists may be older than the mirror
@@ -56,7 +56,11 @@ def fetch(package):
             _, why = _run("dpkg", "-x", archives[0], part, cwd=part)
         if why:
             raise Unavailable(why)
-        os.rename(part, folder)
+        try:
+            os.rename(part, folder)
+        except OSError:
+            if not os.path.isdir(folder):  # else another process was first
+                raise
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return folder

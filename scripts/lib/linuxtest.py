@@ -9,6 +9,7 @@ import children
 import guesttests
 import tree
 from serial import read_log, records
+from skip import Skip
 
 OUT = "build/linux"
 TIMEOUT = 900  # seconds for each boot
@@ -25,10 +26,6 @@ CASES = [
 
 
 _preparing = threading.Lock()  # of the same files for all
-
-
-class Skip(str):
-    """Why a test was not run."""
 
 
 def prepare(log):

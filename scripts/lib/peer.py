@@ -48,7 +48,7 @@ SETTINGS = (Setting("off", "mitigations off", "mitigations=off", "", "none"),
 
 
 def kernel():
-    """(package's name, vmlinuz, paths of the modules)"""
+    """(package's name, vmlinuz, paths of the modules), downloaded if need be; debian.Unavailable."""
     folder = debian.fetch_dependency(META)
     found = {}
     for where, _, names in os.walk(folder):
@@ -84,21 +84,21 @@ def _initrd(modules, out):
         initrd.write(cpio.pack(entries + [file(path, os.path.basename(path)) for path in modules]))
 
 
-def boot_kvm(settings, count, log, args):
-    """Measures in one boot with all @settings, which have one command line. @args: timeout, cpu_model. The serial output goes to
-    @log while it comes."""
-    _, vmlinuz, modules = kernel()
+def boot_kvm(package, settings, count, log, args):
+    """Measures in one boot with all @settings, which have one command line. @package: of kernel(). @args: timeout, cpu_model.
+    The serial output goes to @log while it comes."""
+    _, vmlinuz, modules = package
     runs = [f"run={setting.name}" + (f":{setting.parameters}" if setting.parameters else "") for setting in settings]
     words = [CMDLINE, settings[0].cmdline, "--", "guest=" + guest_words(count).replace(" ", ","), f"ram={memory(count)[2]}", *runs]
     with tempfile.TemporaryDirectory(prefix="vestibule-peer-") as work:
         image = os.path.join(work, "boot.iso")
-        _initrd(modules, os.path.join(work, "initrd"))
-        iso.make_linux_iso(vmlinuz, os.path.join(work, "initrd"), image, " ".join(words))
         bochs = types.SimpleNamespace(cpus=1, threads=1, mem=MEM, cpu_model=args.cpu_model, gdb=False)
         command = machine.command(bochs, "bochs", image, work)
         os.remove(os.path.join(work, "serial"))
         os.symlink(os.path.abspath(log), os.path.join(work, "serial"))
         open(log, "wb").close()
+        _initrd(modules, os.path.join(work, "initrd"))
+        iso.make_linux_iso(vmlinuz, os.path.join(work, "initrd"), image, " ".join(words))
         with open(os.path.join(work, "console"), "wb") as console:
             try:
                 children.run(children.tied(command), args.timeout, stdout=console, stderr=subprocess.STDOUT, cwd=work,
@@ -122,7 +122,7 @@ def judge(lines, settings, log):
 
 
 def boot_ours(setting, count, log, args):
-    spec = f"{GUEST},name=exits,mem={memory(count)[2]},apic=on:{guest_words(count)}"
+    spec = f"{GUEST},name=exits,mem={memory(count)[2]},apic=on,platform=pic:{guest_words(count)}"
     status, said = guesttests.run(log, "--machine", "bochs", "--cpu-model", args.cpu_model, "--mem", str(MEM), "--cmdline",
                                   f"mitigate={setting.mitigate}", "--timeout", str(args.timeout), "--guest", spec)
     if status == 2:

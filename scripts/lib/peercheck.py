@@ -32,15 +32,15 @@ def judge(name, kvm, ours):
 
 
 def run_peer(log):
-    """None, or why it failed; Skip where the kernel cannot be had."""
+    """None, why it failed, or a Skip where the kernel cannot be had."""
     try:
-        peer.kernel()
+        package = peer.kernel()
     except debian.Unavailable as why:
-        raise Skip(str(why)) from why
+        return Skip(why)
     args = types.SimpleNamespace(timeout=TIMEOUT, cpu_model="corei7_skylake_x")
     settings = [setting for setting in peer.SETTINGS if setting.name in KNOWN]
     try:
-        peer.boot_kvm(settings, COUNT, log, args)
+        peer.boot_kvm(package, settings, COUNT, log, args)
         kvm = peer.measured(log)
         for setting in settings:
             ours_log = f"{log}.{setting.name}"

@@ -14,7 +14,7 @@ void module_load(const char *path, const char *parameters)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 
-	/* This flag also leaves the signature unchecked, which would be 130 million instructions each time. */
+	/* This flag also leaves the signature unchecked, which takes long in an emulator. */
 	if (fd < 0 || syscall(SYS_finit_module, fd, parameters, MODULE_INIT_IGNORE_VERMAGIC))
 		die_errno("loading %s %s", path, parameters);
 	close(fd);
