@@ -315,7 +315,7 @@ MUTANTS = [
     ("init-unpublished", "startup", ("vmm/lapic.c", "set_x2apic_ids(v->lapic);\n\tlapic_publish(v);", "set_x2apic_ids(v->lapic);")),
     ("init-enables-caches", "startup", ("vmm/vmcs.c", "CR0_ET | caches", "CR0_ET")),
     ("init-stays-in-64bit", "startup",
-     ("vmm/vmcs.c", "vmcs_write(VMCS_ENTRY_CTLS, vmx_control_word(VMX_ENTRY)); /* no IA-32e mode */", "")),
+     ("vmm/vmcs.c", "vmcs_write(VMCS_ENTRY_CTLS, vmcs_read32(VMCS_ENTRY_CTLS) & ~ENTRY_IA32E_GUEST);", "")),
     ("init-of-first", "lapic_ipi", (IPI, "if (id)\n\t\t\tpost_init(vm, id);", "post_init(vm, id);")),
     ("startup-of-first", "lapic_ipi", (IPI, "if (id)\n\t\t\tpost_sipi(vm, id, m->vector);", "post_sipi(vm, id, m->vector);")),
     ("lowest-to-all", "lapic_ipi", (IPI, "if (taken && m->mode == LAPIC_LOWEST)", "if (false)")),

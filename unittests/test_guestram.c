@@ -28,7 +28,7 @@ static void start(enum guest_map map, uint64_t mib)
 {
 	used = memory_used();
 	mem_owner_init(&owner, 7);
-	vm = (struct vm){ .owner = &owner, .asi = &domain };
+	vm = (struct vm){ .owner = &owner, .asi = &domain, .lock = SPINLOCK(LOCK_VM) };
 	vm.options.guest_map = map;
 	vm.options.mem_mib = mib;
 	nr_opened = nr_invept = nr_domain_flushes = 0;

@@ -237,7 +237,7 @@ thread_mm_SRCS := $(BUDDY_SRCS) mm/slab.c mm/slab_run.c mm/vmarea.c mm/vmalloc.c
 # Accesses that other CPUs see, and that are volatile, are not taken for races. asi/switch.c and asi/shootdown.c are
 # included by this one.
 THREAD_TESTS += asi
-thread_asi_CFLAGS := --param=tsan-distinguish-volatile=1 -DFAKE_RAM_SIZE='(256UL << 20)'
+thread_asi_CFLAGS := --param=tsan-distinguish-volatile=1 -DFAKE_RAM_SIZE=0x10000000
 thread_asi_SRCS := arch/x86/trace.c unittests/host/cpu.c unittests/host/ram.c
 
 # The scheduler, with what it is told by posts, and guests that are small programs:

@@ -10,7 +10,7 @@
 #define LEVELS 3
 #endif
 #ifndef PLAIN
-#define PLAIN 0 /* or 1: nobody is idle, takes a lock or asks for anything */
+#define PLAIN 0 /* or 1: nobody takes a lock or asks for anything */
 #endif
 #define NMI_BY_FAULT 0
 #define MITIGATIONS 0
@@ -134,7 +134,7 @@ end_boot:
 	:: LEVEL == 0 ->
 		do
 		:: run_guest()
-#if !PLAIN
+#if CPUS == 2
 		:: true -> idle()
 #endif
 		od

@@ -12,7 +12,7 @@ INCLUDES = ["-Iunittests/fake", "-Iarch/x86/include", "-I."]
 COMMON = ["-std=gnu11", "-g", "-w", "-MMD", "-MP"]
 LIST = "list-tests:;@$(foreach t,$(UNIT_TESTS),echo '$t|$(test_$t_SRCS)|$(test_$t_LIBS)|$(test_$t_CFLAGS)';)"
 LIST_THREADS = ("list-tests:;@$(foreach t,$(THREAD_TESTS),"
-                "echo 'thread_$t|$(thread_$t_SRCS)|-lpthread|-Iunittests/host $(thread_$t_CFLAGS)';)")
+                "echo 'thread_$t|$(thread_$t_SRCS)|-lpthread|-Iunittests/host -DDEBUG=1 $(thread_$t_CFLAGS)';)")
 
 
 class BuildFailed(Exception):

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The trace (trace=on): rings of events, each with its TSC and CPU, cheap enough to stay on. Whose memory a ring is decides
- * what may be noted in it (decision 0015):
+ * what may be noted in it (decision 0017):
  *
  *   a vCPU's     LOCAL      what its own guest causes and can time anyway: exits, entries, flushes on its way
  *   a CPU's      SENSITIVE  what names several VMs, or addresses: turns, crossings, conversions, shootdowns, stops
