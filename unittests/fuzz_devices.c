@@ -15,6 +15,7 @@
 #include "lib/bitops.h"
 #include "lib/log.h"
 #include "unittests/fake/vmx.h"
+#include "unittests/guest_ram.h"
 #include "vmm/lapic.h"
 #include "vmm/ports.h"
 #include "vmm/post.h"

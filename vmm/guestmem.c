@@ -39,7 +39,12 @@ static hpa_t frame_of(const struct vm *vm, gpa_t gpa)
 
 static __always_inline void copy(char *ram, char *buf, size_t len, bool write)
 {
-	memcpy(write ? ram : buf, write ? buf : ram, len);
+	char *to = write ? ram : buf, *from = write ? buf : ram;
+
+	if (len == sizeof(uint16_t))
+		WRITE_ONCE(*(uint16_t *)to, READ_ONCE(*(uint16_t *)from));
+	else
+		memcpy(to, from, len);
 }
 
 static __always_inline int copy_all(const struct vm *vm, gpa_t gpa, char *buf, size_t len,

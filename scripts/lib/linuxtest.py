@@ -1,5 +1,6 @@
 """Unmodified systems as guests: Debian's kernel to userspace and its verdict, memtest86+ through its first tests. Their
 packages come by the network (scripts/linux); where they cannot be had, the tests are skipped."""
+import hashlib
 import os
 import re
 import subprocess
@@ -12,14 +13,16 @@ from serial import read_log, records
 from skip import Skip
 
 OUT = "build/linux"
+DISK = f"{OUT}/disk.img"
 TIMEOUT = 900  # seconds for each boot
 SHARE = 0.999  # of all exits are served restricted
 
-# Kernel and guest options, its command line, verdict and reason, lines of its output that have to be there. The kernel
-# skips its crypto self-tests, which are half of a boot.
+# Kernel and guest options, its command line, verdict and reason, lines of its output that have to be there ({disk}:
+# the sum of the disk). The kernel skips its crypto self-tests, which are half of a boot.
 CASES = [
-    ("linux", f"{OUT}/vmlinuz,initrd={OUT}/initrd.gz", "console=ttyS0 quiet cryptomgr.notests", ("pass", None),
-     [r"^ok 200 processes$", r"^ok timers$", r"^userspace: 0 failed$"]),
+    ("linux", f"{OUT}/vmlinuz,initrd={OUT}/initrd.gz,disk={DISK}", "console=ttyS0 quiet cryptomgr.notests", ("pass", None),
+     [r"^ok 200 processes$", r"^ok timers$", r"^by virtio$", r"^disk: 2048 sectors, sha256 {disk} ", r"^ok written to the disk$",
+      r"^ok the disk as it was$", r"^userspace: 0 failed$"]),
     ("memtest", f"{OUT}/memtest.bin,mem=24,limit=12000", "console=ttyS0,115200 nosmp", ("stopped", "time-limit"),
      [r"Memtest86\+", r"Address test, walking ones", r"Address test, own address", r"Moving inversions", r"Errors: 0 "]),
 ]
@@ -65,4 +68,6 @@ def run_case(case, log):
     status, said = guesttests.run(log, "--machine", "bochs", "--timeout", str(TIMEOUT), "--guest", f"{guest}:{arguments}")
     if status != (0 if verdict[0] == "pass" else 1):
         return f"exit status {status}" + (f"; {said}" if said else "")
-    return judge(read_log(log), verdict, regexes)
+    with open(os.path.join(tree.ROOT, DISK), "rb") as disk:
+        digest = hashlib.sha256(disk.read()).hexdigest()
+    return judge(read_log(log), verdict, [regex.replace("{disk}", digest) for regex in regexes])
