@@ -63,8 +63,8 @@ static int check_memory(const struct vm_options *o)
 	buddy_get_stats(&s);
 	free_mib = s.free_pages[SENSITIVE] * PAGE_SIZE / MiB(1);
 	if (free_mib < OVERHEAD_MIB + disk_mib || o->mem_mib > free_mib - OVERHEAD_MIB - disk_mib) {
-		log_error("guest %s: mem=%lu is more than the machine has: %lu MiB are free",
-			  o->name, o->mem_mib, free_mib);
+		log_error("guest %s: mem=%lu%s is more than the machine has: %lu MiB are free",
+			  o->name, o->mem_mib, disk_mib ? " with its disk" : "", free_mib);
 		return -ENOMEM;
 	}
 	return 0;
