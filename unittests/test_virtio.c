@@ -319,7 +319,10 @@ static void do_harm(enum harm harm)
 		avail[2] = QUEUE_SIZE;
 		break;
 	case HARM_NEXT:
-		desc_at(RINGS, 1)->next = 0xffff;
+		desc_at(RINGS, 1)->next =
+			QUEUE_SIZE; /* where another byte for the answer seems to be */
+		avail[4] = 1;
+		avail[6] = WRITE;
 		break;
 	case HARM_LOOP:
 		*desc_at(RINGS, 2) = (struct desc){ STATUS, 1, WRITE | NEXT, 1 };

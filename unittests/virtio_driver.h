@@ -75,7 +75,7 @@ static inline void start_driver(void)
 	}
 }
 
-/* How often the OUT was executed, and at most how many bytes were copied by one of them. */
+/* How often the OUT was executed, 1000 times at most, and how many bytes were copied by one of them. */
 static uint64_t most_copied;
 
 static inline unsigned int notify(uint16_t port, uint16_t queue)
@@ -83,7 +83,7 @@ static inline unsigned int notify(uint16_t port, uint16_t queue)
 	enum port_outcome outcome = PORT_AGAIN;
 	unsigned int n;
 
-	for (n = 0; outcome == PORT_AGAIN; n++) {
+	for (n = 0; outcome == PORT_AGAIN && n < 1000; n++) {
 		uint64_t before = guest_ram_copied;
 
 		outcome = port_out(VM, port + 16, 2, queue);
