@@ -393,7 +393,7 @@ MUTANTS = [
     ("virtio-line-stays", "virtio virtio_walk", (VIRTIO, "d->isr = 0;\n\tplatform_set_irq(vm, irq_of(slot), false);", "d->isr = 0;")),
     ("virtio-goes-on", "virtio", (VIRTIO, "(d->status & VIRTIO_NEEDS_RESET) ||", "")),
     ("virtio-heals", "virtio", (VIRTIO, "(uint8_t)value | (d->status & VIRTIO_NEEDS_RESET)", "(uint8_t)value")),
-    ("virtio-one-only", "virtio virtio_walk", (VIRTIO, "return virtq_has_next(vm, q);", "return false;")),
+    ("virtio-one-only", "virtio virtio_walk", (VIRTIO, "virtq_has_next(vm, q) ? PORT_AGAIN : PORT_WORKED", "PORT_WORKED")),
     ("virtio-any-queue", "virtio", (VIRTIO, "number < d->nr_queues", "number < VIRTIO_QUEUES_MAX")),
     ("virtio-receives", "virtio_console", (VIRTIO, "(slot == PCI_CONSOLE && number == CONSOLE_RECEIVE)", "false")),
     ("blk-behind-the-end", "virtio", (BLK, "nr > b->sectors - sector", "false")),
@@ -416,5 +416,6 @@ MUTANTS = [
     ("disk-kept", "vm", ("vmm/platform_create.c", "vfree(vm->platform.disk.data);", "")),
     ("disk-not-counted", "vm", ("vmm/vm.c", "OVERHEAD_MIB + disk_mib ||", "OVERHEAD_MIB ||"), ("vmm/vm.c", "OVERHEAD_MIB - disk_mib", "OVERHEAD_MIB")),
     ("io-once-only", "exit_io", ("vmm/exit_io.c", "have their turn in between */\n\t\treturn RESUME;", "have their turn in between */\n\t\treturn RESUME_NEXT;")),
+    ("io-string-works-on", "exit_io", ("vmm/exit_io.c", "i = STRING_MAX;", "")),
     ("io-string-goes-on", "exit_io", ("vmm/exit_io.c", "return ELEMENT_AGAIN;", "break;")),
 ]

@@ -130,12 +130,15 @@ static void test_again(void **state)
 		} else {
 			memcpy(ram + 0xff0, &avail[1], 2);
 			V->regs[RSI] = 0xff0;
-			V->regs[RCX] = 1;
+			V->regs[RCX] = 2;
 			assert_int_equal(string(0xc050, 2, false, true, 64, INSN_DS), RESUME);
 			assert_int_equal(V->regs[RSI], 0xff0);
+			assert_int_equal(V->regs[RCX], 2);
+			/* The element that ends a request is the last one of its exit. */
+			assert_int_equal(string(0xc050, 2, false, true, 64, INSN_DS), RESUME);
+			assert_int_equal(V->regs[RSI], 0xff2);
 			assert_int_equal(V->regs[RCX], 1);
 			assert_int_equal(string(0xc050, 2, false, true, 64, INSN_DS), RESUME_NEXT);
-			assert_int_equal(V->regs[RSI], 0xff2);
 			assert_int_equal(V->regs[RCX], 0);
 		}
 		assert_int_equal(strlen(console), 4 + 252 + 1); /* the rest of the line is kept */

@@ -19,12 +19,13 @@ struct string_io {
 };
 
 /* The outcome of one element. */
-enum element { ELEMENT_DONE, ELEMENT_AGAIN, ELEMENT_FAULT, ELEMENT_END };
+enum element { ELEMENT_DONE, ELEMENT_ENOUGH, ELEMENT_AGAIN, ELEMENT_FAULT, ELEMENT_END };
 
 static enum element string_element(struct vcpu *v, const struct string_io *io)
 {
 	unsigned int index = io->in ? RDI : RSI;
 	uint64_t step = vmcs_read(VMCS_GUEST_RFLAGS) & RFLAGS_DF ? -(uint64_t)io->size : io->size;
+	enum element outcome = ELEMENT_DONE;
 	uint32_t value = 0;
 	gva_t gva;
 
@@ -42,12 +43,15 @@ static enum element string_element(struct vcpu *v, const struct string_io *io)
 			return ELEMENT_END;
 		case PORT_AGAIN:
 			return ELEMENT_AGAIN;
+		case PORT_WORKED:
+			outcome = ELEMENT_ENOUGH;
+			break;
 		case PORT_SERVED:
 			break;
 		}
 	}
 	linear_step(v, index, step, io->addr_size);
-	return ELEMENT_DONE;
+	return outcome;
 }
 
 static enum exit_action string_io(struct vcpu *v, const struct string_io *io, bool rep)
@@ -58,6 +62,9 @@ static enum exit_action string_io(struct vcpu *v, const struct string_io *io, bo
 	for (unsigned int i = 0; i < STRING_MAX && left; i++, left--) {
 		switch (string_element(v, io)) {
 		case ELEMENT_DONE:
+			break;
+		case ELEMENT_ENOUGH:
+			i = STRING_MAX;
 			break;
 		case ELEMENT_AGAIN:
 		case ELEMENT_FAULT:

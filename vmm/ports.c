@@ -212,7 +212,7 @@ static enum port_outcome device_out(struct vm *vm, uint16_t port, unsigned int s
 			       : PORT_SERVED;
 	case PORT_VIRTIO:
 		slot = pci_slot_at(&vm->platform.pci, port, &reg);
-		return virtio_write(vm, slot, reg, size, value) ? PORT_AGAIN : PORT_SERVED;
+		return virtio_write(vm, slot, reg, size, value);
 	case PORT_FWCFG:
 		if (port == FWCFG_SELECTOR && size == 2) {
 			fwcfg_select(&vm->platform.fwcfg, (uint16_t)value);

@@ -12,7 +12,8 @@ uint32_t port_in(struct vm *vm, uint16_t port, unsigned int size);
 enum port_outcome {
 	PORT_ENDS, /* it was the end of the VM */
 	PORT_SERVED,
-	PORT_AGAIN, /* the device has more to do: the guest is to write it once more */
+	PORT_WORKED, /* served, and that was work enough for one exit */
+	PORT_AGAIN,  /* the device has more to do: the guest is to write it once more */
 };
 /* @value has no bits beyond @size. */
 enum port_outcome port_out(struct vm *vm, uint16_t port, unsigned int size, uint32_t value);

@@ -79,48 +79,48 @@ static enum virtio_result serve(struct vm *vm, enum pci_slot slot, struct virtq 
 				: virtio_console_serve(vm, q, chain);
 }
 
-/* The next request of a queue. Whether there is more to do. */
-static bool serve_next(struct vm *vm, enum pci_slot slot, struct virtq *q)
+/* The next request of a queue. */
+static enum port_outcome serve_next(struct vm *vm, enum pci_slot slot, struct virtq *q)
 {
 	struct virtq_chain chain;
 	uint32_t written = 0;
 
 	switch (virtq_peek(vm, q, &chain)) {
 	case VIRTQ_EMPTY:
-		return false;
+		return PORT_SERVED;
 	case VIRTQ_BAD:
 		give_up(vm, slot);
-		return false;
+		return PORT_SERVED;
 	case VIRTQ_CHAIN:
 		break;
 	}
 	switch (serve(vm, slot, q, &chain, &written)) {
 	case VIRTIO_MORE:
-		return true;
+		return PORT_AGAIN;
 	case VIRTIO_BAD:
 		give_up(vm, slot);
-		return false;
+		return PORT_SERVED;
 	case VIRTIO_DONE:
 		break;
 	}
 	if (!virtq_give(vm, q, chain.head, written)) {
 		give_up(vm, slot);
-		return false;
+		return PORT_SERVED;
 	}
 	if (virtq_wants_irq(vm, q))
 		interrupt(vm, slot, ISR_QUEUE);
-	return virtq_has_next(vm, q);
+	return virtq_has_next(vm, q) ? PORT_AGAIN : PORT_WORKED;
 }
 
 /* Nothing comes in from outside: what the driver gives the console to fill stays where it is. */
-static bool notify(struct vm *vm, enum pci_slot slot, uint32_t number)
+static enum port_outcome notify(struct vm *vm, enum pci_slot slot, uint32_t number)
 {
 	struct virtio *d = device(vm, slot);
 	struct virtq *q = queue_of(d, number);
 
 	if (!q || (d->status & VIRTIO_NEEDS_RESET) ||
 	    (slot == PCI_CONSOLE && number == CONSOLE_RECEIVE))
-		return false;
+		return PORT_SERVED;
 	return serve_next(vm, slot, q);
 }
 
@@ -162,14 +162,14 @@ uint32_t virtio_read(struct vm *vm, enum pci_slot slot, unsigned int reg, unsign
 	return value;
 }
 
-bool virtio_write(struct vm *vm, enum pci_slot slot, unsigned int reg, unsigned int size,
-		  uint32_t value)
+enum port_outcome virtio_write(struct vm *vm, enum pci_slot slot, unsigned int reg,
+			       unsigned int size, uint32_t value)
 {
 	struct virtio *d = device(vm, slot);
 	struct virtq *q = queue_of(d, d->selected);
 
 	if (reg >= ARRAY_SIZE(write_size) || write_size[reg] != size)
-		return false;
+		return PORT_SERVED;
 	switch (reg) {
 	case REG_FEATURES:
 		d->features = value & d->offers;
@@ -189,5 +189,5 @@ bool virtio_write(struct vm *vm, enum pci_slot slot, unsigned int reg, unsigned 
 		else
 			d->status = (uint8_t)value | (d->status & VIRTIO_NEEDS_RESET);
 	}
-	return false;
+	return PORT_SERVED;
 }

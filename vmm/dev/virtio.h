@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include "vmm/dev/pci.h"
 #include "vmm/dev/virtqueue.h"
+#include "vmm/ports.h"
 
 #define VIRTIO_QUEUES_MAX  2
 #define VIRTIO_CONFIG	   20 /* where a device's own registers begin */
@@ -35,6 +36,6 @@ enum virtio_result {
 
 /* @reg: of the ports of the device in @slot; @size: 1, 2 or 4 bytes, which may reach beyond. */
 uint32_t virtio_read(struct vm *vm, enum pci_slot slot, unsigned int reg, unsigned int size);
-/* True: there is more to do, so the same has to be written again. */
-bool virtio_write(struct vm *vm, enum pci_slot slot, unsigned int reg, unsigned int size,
-		  uint32_t value);
+/* A notification is PORT_WORKED if it has served the last request, PORT_AGAIN if there are more; anything else PORT_SERVED. */
+enum port_outcome virtio_write(struct vm *vm, enum pci_slot slot, unsigned int reg,
+			       unsigned int size, uint32_t value);
