@@ -86,7 +86,7 @@ $B/peer/init: $(wildcard scripts/peer/*.[ch]) Makefile
 check: $(IMAGE) ## layers, headers, sizes, format, image
 	$Qscripts/test --only '^check'
 
-linux: deps ## Debian's kernel and an initrd for it, in build/linux/ (guests to run by scripts/run)
+linux: deps ## Debian's kernel, an initrd and a disk for it, in build/linux/ (guests to run by scripts/run)
 	$Qscripts/linux
 
 attack: all ## two guests that cause ten million exits at random, with audits (N=exits SEED=n)
