@@ -96,16 +96,16 @@ static struct string_io string_decode(uint64_t qual)
 	};
 }
 
-static enum exit_action out(struct vcpu *v, uint16_t port, unsigned int size, uint32_t value)
+static __always_inline enum exit_action out(struct vcpu *v, uint16_t port, unsigned int size,
+					    uint32_t value)
 {
-	switch (port_out(v->vm, port, size, value)) {
-	case PORT_ENDS:
-		return STOP_VM;
-	case PORT_AGAIN: /* interrupts, and other vCPUs, have their turn in between */
-		return RESUME;
-	default:
+	enum port_outcome outcome = port_out(v->vm, port, size, value);
+
+	if (likely(outcome == PORT_SERVED))
 		return RESUME_NEXT;
-	}
+	if (outcome == PORT_AGAIN) /* interrupts, and other vCPUs, have their turn in between */
+		return RESUME;
+	return outcome == PORT_ENDS ? STOP_VM : RESUME_NEXT;
 }
 
 enum exit_action exit_io(struct vcpu *v)

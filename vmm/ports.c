@@ -71,11 +71,10 @@ static const uint8_t devices[PORTS_NR] = {
 static enum port_device device_at(const struct vm *vm, uint32_t port)
 {
 	enum port_device device = PORT_NONE;
-	unsigned int reg;
 
-	if (port < PORTS_NR)
+	if (likely(port < PORTS_NR))
 		device = devices[port];
-	else if (pci_slot_at(&vm->platform.pci, port, &reg) != PCI_SLOTS)
+	else if (pci_slot_at(&vm->platform.pci, port) != PCI_SLOTS)
 		device = PORT_VIRTIO;
 	return device >= PORT_PC_FIRST && !vm->platform.present ? PORT_NONE : device;
 }
@@ -167,8 +166,6 @@ static bool byte_out(struct vm *vm, enum port_device device, uint16_t port, uint
 static uint32_t device_in(struct vm *vm, uint16_t port, unsigned int size)
 {
 	enum port_device device = device_at(vm, port);
-	enum pci_slot slot;
-	unsigned int reg;
 	uint32_t value = 0;
 
 	switch (device) {
@@ -181,8 +178,8 @@ static uint32_t device_in(struct vm *vm, uint16_t port, unsigned int size)
 	case PORT_PCI:
 		return pci_read(&vm->platform.pci, port - PCI_BASE, size) & ones(size);
 	case PORT_VIRTIO:
-		slot = pci_slot_at(&vm->platform.pci, port, &reg);
-		return virtio_read(vm, slot, reg, size);
+		return virtio_read(vm, pci_slot_at(&vm->platform.pci, port), port % PCI_BAR_SIZE,
+				   size);
 	default:
 		break;
 	}
@@ -194,9 +191,6 @@ static uint32_t device_in(struct vm *vm, uint16_t port, unsigned int size)
 
 static enum port_outcome device_out(struct vm *vm, uint16_t port, unsigned int size, uint32_t value)
 {
-	enum pci_slot slot;
-	unsigned int reg;
-
 	switch (device_at(vm, port)) {
 	case PORT_VERDICT:
 		vm_stop(vm, value ? VERDICT_FAIL : VERDICT_PASS, NULL, value);
@@ -211,8 +205,8 @@ static enum port_outcome device_out(struct vm *vm, uint16_t port, unsigned int s
 			       ? PORT_ENDS
 			       : PORT_SERVED;
 	case PORT_VIRTIO:
-		slot = pci_slot_at(&vm->platform.pci, port, &reg);
-		return virtio_write(vm, slot, reg, size, value);
+		return virtio_write(vm, pci_slot_at(&vm->platform.pci, port), port % PCI_BAR_SIZE,
+				    size, value);
 	case PORT_FWCFG:
 		if (port == FWCFG_SELECTOR && size == 2) {
 			fwcfg_select(&vm->platform.fwcfg, (uint16_t)value);

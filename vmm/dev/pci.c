@@ -51,13 +51,13 @@ void pci_plug(struct pci *p, enum pci_slot slot, uint8_t line)
 	p->slot[slot].bar = (uint16_t)(BAR_FIRST + slot * PCI_BAR_SIZE);
 }
 
-enum pci_slot pci_slot_at(const struct pci *p, uint32_t port, unsigned int *reg)
+enum pci_slot pci_slot_at(const struct pci *p, uint32_t port)
 {
 	unsigned int slot;
 
-	*reg = port % PCI_BAR_SIZE;
 	for (slot = 0; slot < PCI_SLOTS; slot++)
-		if ((p->slot[slot].command & COMMAND_IO) && p->slot[slot].bar == port - *reg)
+		if ((p->slot[slot].command & COMMAND_IO) &&
+		    p->slot[slot].bar == ALIGN_DOWN(port, PCI_BAR_SIZE))
 			break;
 	return slot;
 }

@@ -31,8 +31,8 @@ struct pci {
 /* Puts a function in its slot, with ports of its own and @line noted, as firmware leaves it. */
 void pci_plug(struct pci *p, enum pci_slot slot, uint8_t line);
 
-/* The function whose ports @port is among, and in *@reg which of them; PCI_SLOTS: none. */
-enum pci_slot pci_slot_at(const struct pci *p, uint32_t port, unsigned int *reg);
+/* The function whose ports @port is among; it is number @port % PCI_BAR_SIZE of them. PCI_SLOTS: none. */
+enum pci_slot pci_slot_at(const struct pci *p, uint32_t port);
 
 /* @reg: 0 to 7, a port - 0xcf8; @size: 1, 2 or 4 bytes, which may reach beyond. */
 uint32_t pci_read(const struct pci *p, unsigned int reg, unsigned int size);
