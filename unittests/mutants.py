@@ -464,7 +464,7 @@ MUTANTS = [
     ("hvc-all-at-once", "virtio_console", (HVC, "MIN(end - q->done, room)", "(end - q->done)")),
     ("hvc-room-again", "virtio_console", (HVC, "room -= len;", "")),
     ("hvc-says-twice", "virtio_console", (HVC, "send(vm, s, q->done - from, len)", "send(vm, s, 0, len)")),
-    ("pci-ports-always", "devices virtio", (PCI, "(p->slot[slot].command & COMMAND_IO) && ", "p->slot[slot].present && ")),
+    ("pci-ports-always", "devices virtio", (PCI, "(p->slot[slot].command & COMMAND_IO)", "p->slot[slot].present")),
     ("pci-whole-words", "devices", (PCI, "(read_word(p, slot) & ~mask) | ", "")),
     ("pci-any-bus", "devices", (PCI, " || bus ||", " ||")),
     ("pci-any-function", "devices", (PCI, "(p->address & 0x700) || ", "")),
