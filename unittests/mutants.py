@@ -8,6 +8,7 @@ SLAB, SLAB_RUN, SLAB_H, KMALLOC = "mm/slab.c", "mm/slab_run.c", "mm/slab_interna
 VMALLOC, VMAREA, QUARANTINE, PTABLE = "mm/vmalloc.c", "mm/vmarea.h", "mm/quarantine.c", "mm/ptable.c"
 MAP, DOMAIN, SWITCH, MITIGATE = "asi/map.c", "asi/domain.c", "asi/switch.c", "asi/mitigate.c"
 PIC, PIT, PC, BZIMAGE = "vmm/dev/pic.c", "vmm/dev/pit.c", "vmm/platform.c", "vmm/bzimage.c"
+IOAPIC, ACPIPM, ACPI = "vmm/dev/ioapic.c", "vmm/dev/acpipm.c", "vmm/acpi.c"
 WINDOW, GUESTRAM, AUDIT_EPT = "asi/window.h", "vmm/guestram.c", "vmm/audit_ept.c"
 RUNQUEUE, SCHEDULE, READY, POST = "vmm/runqueue.c", "vmm/schedule.c", "vmm/ready.c", "vmm/post.c"
 STARTUP, IPI, CPUID, WORLD, VCPU = "vmm/startup.c", "vmm/lapic_ipi.c", "vmm/exit_cpuid.c", "arch/x86/world.c", "vmm/vcpu.c"
@@ -364,12 +365,33 @@ MUTANTS = [
     ("pit-period-of-one", "pit", (PIT, "c->count > 1 ? ", "c->count ? ")),
     ("pit-gate-forgets", "pit", (PIT, "is_periodic(c) ? 0 : elapsed(c, clock)", "0")),
     ("pit-latch-again", "pit", (PIT, "if (c->latched)\n\t\treturn;", "")),
-    ("pc-deadline-of-nobody", "platform walk_devices", (PC, "pic_wants(&p->pic, IRQ_TIMER) ? p->edge : 0", "p->edge")),
+    ("pc-deadline-of-nobody", "platform walk_devices", (PC, "pic_wants(&p->pic, IRQ_TIMER) || ioapic_wants_timer(p) ? p->edge : 0", "p->edge")),
     ("pc-edge-kept", "platform walk_devices", (PC, "find_edge(p, clock_of(now));", "")),
     ("pc-not-told", "platform walk_devices", (PC, "moved || p->pic.intr", "moved")),
     ("pc-any-vcpu", "platform", (PC, " && v->id == BOOT_VCPU", "")),
     ("pc-deadline-untold", "platform walk_devices", (PC, "moved || p->pic.intr", "p->pic.intr")),
-    ("pc-missed-twice", "platform", (PC, "pass_edges(p, rdtsc());\n\tvector", "vector")),
+    ("pc-missed-twice", "platform", (PC, "pass_edges(v->vm, rdtsc());\n\tvector", "(void)0;\n\tvector")),
+    ("pc-pin-forgotten", "platform_apic", (PC, "|| ioapic_wants_timer(p) ? ", "? ")),
+    ("pc-timer-on-pin-0", "platform_apic", (PC, "irq == IRQ_TIMER ? ACPI_TIMER_PIN : irq", "irq")),
+    ("pc-edge-lost-by-ack", "platform_apic", (PC, "if (!ioapic_wants_timer(p))\n\t\tpass_edges", "pass_edges")),
+    ("pc-timer-without-bound", "platform_apic", (PC, "MAX(p->edge, now + EDGE_MIN)", "p->edge")),
+    ("pc-mask-late", "platform_apic", (PC, "pass_edges(vm, rdtsc()); /* before a mask opens: they were masked */", "")),
+    ("pc-messages-kept", "platform_apic walk_devices", (PC, "post_platform(vm, BOOT_VCPU);\n\tsend_messages(vm);", "post_platform(vm, BOOT_VCPU);")),
+    ("pc-acpi-without-asking", "platform_apic", ("vmm/ports.c", "device == PORT_PM && !vm->platform.apic", "false")),
+    ("eoi-stays-here", "platform_apic", ("vmm/lapic.c", "platform_eoi(v->vm, (uint8_t)vector);", "(void)0;")),
+    ("eoi-of-edges", "platform_apic", ("vmm/lapic.c", "if (v->lapic->regs[LAPIC_TMR + vector / 32] & bit)", "")),
+    ("ioapic-level-again", "ioapic", (IOAPIC, "ENTRY_LEVEL | ENTRY_REMOTE_IRR | ENTRY_MASKED", "ENTRY_LEVEL | ENTRY_MASKED")),
+    ("ioapic-edge-every-time", "ioapic", (IOAPIC, "!was && ", "")),
+    ("ioapic-masked-edge", "ioapic", (IOAPIC, "!(io->entry[pin] & (ENTRY_MASKED | ENTRY_LEVEL))", "!(io->entry[pin] & ENTRY_LEVEL)")),
+    ("ioapic-ends-any", "ioapic", (IOAPIC, " || (*e & ENTRY_VECTOR) != vector", "")),
+    ("ioapic-not-again", "ioapic platform_apic", (IOAPIC, "*e &= ~ENTRY_REMOTE_IRR;\n\t\tlook_at_level(io, pin);", "*e &= ~ENTRY_REMOTE_IRR;")),
+    ("ioapic-taken-by-nobody", "ioapic", (IOAPIC, "taken && ", "")),
+    ("ioapic-irr-stays", "ioapic", (IOAPIC, "(*e & ENTRY_LEVEL ? remote_irr : 0)", "remote_irr")),
+    ("ioapic-old-message", "ioapic", (IOAPIC, "io->due &= ~bit_of(pin);\n\tlook_at_level", "look_at_level")),
+    ("pm-status-stays", "guest_acpi", (ACPIPM, "pm->seen = halves(clock);", "")),
+    ("pm-off-by-any-type", "guest_acpi", (ACPIPM, " || SLEEP_TYPE(pm->control) != ACPI_SLEEP_OFF", "")),
+    ("acpi-no-checksum", "guest_acpi", (ACPI, "h->checksum = checksum(h, length);", "")),
+    ("acpi-one-cpu", "guest_acpi", (ACPI, "nr_cpus * sizeof(m->cpu[0])", "sizeof(m->cpu[0])")),
     ("com1-no-gate", "platform", ("vmm/com1.c", "(c->mcr & (MCR_OUT2 | MCR_LOOP)) == MCR_OUT2", "true")),
     ("com1-no-edge", "platform", ("vmm/com1.c", "c->sent = false;\n\tupdate_irq(vm);", "")),
     ("bzimage-file-end", "bzimage", (BZIMAGE, "size - out->len >= SYSSIZE_UNIT", "false")),

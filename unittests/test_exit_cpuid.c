@@ -127,13 +127,16 @@ static void test_apic(void **state)
 
 static void test_zero_leaves(void **state)
 {
-	static const uint32_t leaves[] = { 3,	5,    6,    8,	  9,	0xa,  0xc,	 0xe,
+	static const uint32_t leaves[] = { 3,	5,    8,    9,	  0xa,	0xc,  0xe,
 					   0xf, 0x10, 0x11, 0x12, 0x13, 0x14, 0x80000005 };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(leaves) / sizeof(leaves[0]); i++)
 		for (uint32_t sub = 0; sub < 4; sub++)
 			assert_true(is_zero(guest(leaves[i], sub)));
+	/* ARAT, and nothing else of the host's power. */
+	assert_int_equal(guest(6, 0).eax, BIT(2));
+	assert_int_equal(guest(6, 1).ebx | guest(6, 1).ecx | guest(6, 1).edx, 0);
 }
 
 static void test_hypervisor_leaves(void **state)

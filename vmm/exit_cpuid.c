@@ -71,7 +71,7 @@
 
 /*
  * By leaf and subleaf, the subleaves of a leaf without a gap. A leaf that has no row reads 0:
- * 3 (serial number), 5 (MONITOR), 6 (thermal, power), 9 (DCA), 0xa (performance counters), 0xf and
+ * 3 (serial number), 5 (MONITOR), 9 (DCA), 0xa (performance counters), 0xf and
  * 0x10 (RDT), 0x12 (SGX), 0x14 (PT).
  */
 static const struct row {
@@ -89,6 +89,8 @@ static const struct row {
 	{ 4, true, 2, 0x3fff, ALL, ALL, ALL },
 	{ 4, true, 3, 0x3fff, ALL, ALL, ALL },
 	{ 4, true, 4, 0x3fff, ALL, ALL, ALL },
+	/* No thermal sensors and states of power, but ARAT, filled in: the local APIC's timer never stops. */
+	{ 6, false, 0, 0, 0, 0, 0 },
 	{ 7, true, 0, 0, LEAF7_EBX, LEAF7_ECX, LEAF7_EDX },
 	/* Topology: of the VM, filled in at the time. */
 	{ 0xb, true, 0, 0, 0, 0, 0 },
@@ -354,6 +356,7 @@ void __init exit_cpuid_init(void)
 	find(0, 0)->eax = LEAF_MAX;
 	find(LEAF_EXTENDED, 0)->eax = LEAF_EXTENDED_MAX;
 	find(1, 0)->ecx |= CPUID_1_ECX_HYPERVISOR;
+	find(6, 0)->eax |= CPUID_6_EAX_ARAT; /* or systems keep another timer running beside it */
 	find(7, 0)->ebx |= CPUID_7_EBX_TSC_ADJUST; /* systems trust their TSC only with it */
 	fill_frequencies();
 	fill_xsave();

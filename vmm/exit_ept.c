@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * EPT violations: RAM touched for the first time is mapped; elsewhere the instruction is executed here. The local
- * APIC answers; where nothing does, it is as on a bus without devices: reads give all ones, writes vanish.
+ * EPT violations: RAM touched for the first time is mapped; elsewhere the instruction is executed here. Local and I/O
+ * APIC answer; where nothing does, it is as on a bus without devices: reads give all ones, writes vanish.
  */
 #include "arch/regs.h"
 #include "arch/vmx.h"
@@ -45,6 +45,8 @@ static uint64_t bus_read(struct vcpu *v, uint64_t gpa, unsigned int size)
 {
 	if (lapic_has_page(v, gpa))
 		return lapic_mmio_read(v, gpa, size);
+	if (platform_has_page(v->vm, gpa))
+		return platform_mmio_read(v->vm, gpa, size);
 	return ones(size);
 }
 
@@ -52,6 +54,8 @@ static void bus_write(struct vcpu *v, uint64_t gpa, unsigned int size, uint64_t 
 {
 	if (lapic_has_page(v, gpa))
 		lapic_mmio_write(v, gpa, size, value);
+	else if (platform_has_page(v->vm, gpa))
+		platform_mmio_write(v->vm, gpa, size, (uint32_t)value);
 }
 
 static uint64_t sign_extend(uint64_t value, unsigned int size)
@@ -159,7 +163,7 @@ static enum exit_action serve_device(struct vcpu *v, uint64_t gpa, bool write)
 		report_bytes(v, bytes, (unsigned int)len);
 		return exit_stop(v, "no-decode");
 	}
-	if (!lapic_has_page(v, gpa))
+	if (!lapic_has_page(v, gpa) && !platform_has_page(v->vm, gpa))
 		report_unserved(v->vm, "address", gpa, insn.size, write);
 	switch (insn.op) {
 	case INSN_STOS:

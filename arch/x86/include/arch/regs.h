@@ -187,6 +187,8 @@ enum vector {
 #define CPUID_1_EDX_APIC	 (1U << 9)
 #define CPUID_1_EDX_MCA		 (1U << 14)
 #define CPUID_1_EDX_HTT		 (1U << 28)
+/* CPUID leaf 6 */
+#define CPUID_6_EAX_ARAT (1U << 2)
 /* CPUID leaf 7, subleaf 0 */
 #define CPUID_7_EBX_FSGSBASE   (1U << 0)
 #define CPUID_7_EBX_TSC_ADJUST (1U << 1)
