@@ -45,7 +45,7 @@ LDFLAGS := -static -nostdlib -z max-page-size=4096 --no-warn-rwx-segments --buil
 OBJS := $(SRCS:%=$B/obj/%.o) $(ASMS:%=$B/obj/%.o)
 IMAGE := $B/vestibule.elf
 
-.PHONY: all run test linux attack bench bench-kvm check model unittests tsan fuzz mutants coverage bench-mm gdb clang format clean deps help
+.PHONY: all run test linux linux-all attack bench bench-kvm bench-linux check model unittests tsan fuzz mutants coverage bench-mm gdb clang format clean deps help
 .DELETE_ON_ERROR:
 
 all: $(IMAGE) $B/vestibule.iso guests ## the image, its ISO and the test guests
@@ -83,11 +83,19 @@ $B/peer/init: $(wildcard scripts/peer/*.[ch]) Makefile
 	@echo "  PEER    $@"
 	$Q$(HOSTCC) -std=gnu11 -O2 -static -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Werror -o $@ $(filter %.c,$^)
 
+bench-linux: deps ## Linux from its entry to userspace: as a guest beside the bare machine, with a goal
+	$Q$(MAKE) --no-print-directory all linux
+	$Qscripts/bench-linux
+
 check: $(IMAGE) ## layers, headers, sizes, format, image
 	$Qscripts/test --only '^check'
 
 linux: deps ## Debian's kernel and an initrd for it, in build/linux/ (guests to run by scripts/run)
 	$Qscripts/linux
+
+linux-all: deps ## Linux in every mode: without ASI, a domain for each vCPU, two vCPUs, two VMs, strict (an hour)
+	$Q$(MAKE) --no-print-directory all linux
+	$Qscripts/test --long --only '^linux'
 
 attack: all ## two guests that cause ten million exits at random, with audits (N=exits SEED=n)
 	$Qscripts/attack --exits $(N) --seed $(SEED)

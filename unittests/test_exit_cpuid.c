@@ -49,6 +49,14 @@ bool fpu_xsavec_works(void)
 	return xsavec_works;
 }
 
+static uint64_t host_misc_enable = ~0UL;
+
+uint64_t rdmsr(uint32_t msr)
+{
+	assert_int_equal(msr, MSR_MISC_ENABLE);
+	return host_misc_enable;
+}
+
 void console_write(const char *text, size_t len)
 {
 	(void)text;
@@ -273,6 +281,11 @@ static void test_offered_registers(void **state)
 	assert_int_equal(guest_cpu()->xcr0, 0xe7);
 	assert_int_equal(guest_cpu()->phys_mask, 0xffffffffff);
 	assert_true(guest_cpu()->efer & EFER_NXE);
+	/* Fast strings are what they are, and nothing else of the host's. */
+	assert_int_equal(guest_cpu()->misc_enable, 0x1801);
+	host_misc_enable = 0x850088;
+	exit_cpuid_init();
+	assert_int_equal(guest_cpu()->misc_enable, 0x1800);
 }
 
 static void test_controls(void **state)

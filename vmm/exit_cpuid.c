@@ -24,6 +24,9 @@
 #define LEAF_EXTENDED	  0x80000000u
 #define LEAF_EXTENDED_MAX 0x80000008u
 
+/* Branch trace and PEBS. */
+#define MISC_ENABLE_UNAVAILABLE 0x1800
+
 /* x87, SSE, AVX, and the three of AVX-512: the state that fpu.c switches. No MPX, PKRU, AMX. */
 #define XCR0_OFFERED 0xe7u
 
@@ -369,6 +372,9 @@ void __init exit_cpuid_init(void)
 	cpuid_guest.phys_mask = BITS(phys_bits - 1, 0);
 	cpuid_guest.cr4 = offered_cr4();
 	cpuid_guest.efer = EFER_SCE | EFER_LME | EFER_LMA;
+	/* Systems choose how they copy and clear by the first of these: it has to be true of this CPU. */
+	cpuid_guest.misc_enable =
+		MISC_ENABLE_UNAVAILABLE | (rdmsr(MSR_MISC_ENABLE) & MISC_ENABLE_FAST_STRINGS);
 	if (find(LEAF_EXTENDED + 1, 0)->edx & CPUID_81_EDX_NX)
 		cpuid_guest.efer |= EFER_NXE;
 }
