@@ -274,7 +274,6 @@ static void turn(struct vcpu *v)
 	bool restricted;
 
 	stats_maybe_sample(v->stats, now);
-	arm_preemption_timer(v, now);
 	/*
 	 * The guest is entered once even if the turn is over by now: what is left of its time limit may be
 	 * less than the way here takes, and nothing but an entry uses it up.
@@ -328,6 +327,8 @@ static bool is_wanted_back(const struct vcpu *v)
 void vcpu_turns(struct vcpu *v)
 {
 	for (;;) {
+		/* A kick that waits since the guest ran: not every machine's makes a guest with IF clear exit (Bochs's do not). */
+		irq_window();
 		if (vcpu_ready(v, v->turn_end)) {
 			turn(v);
 			if (is_wanted_back(v))
