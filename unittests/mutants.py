@@ -447,7 +447,7 @@ MUTANTS = [
     ("strings-always-fast", "exit_cpuid", (CPUID, "(rdmsr(MSR_MISC_ENABLE) & MISC_ENABLE_FAST_STRINGS)", "MISC_ENABLE_FAST_STRINGS")),
     ("ioapic-level-again", "ioapic", (IOAPIC, "ENTRY_LEVEL | ENTRY_REMOTE_IRR | ENTRY_MASKED", "ENTRY_LEVEL | ENTRY_MASKED")),
     ("ioapic-edge-every-time", "ioapic", (IOAPIC, "!was && ", "")),
-    ("ioapic-masked-edge", "ioapic", (IOAPIC, "!(io->entry[pin] & (ENTRY_MASKED | ENTRY_LEVEL))", "!(io->entry[pin] & ENTRY_LEVEL)")),
+    ("ioapic-masked-edge", "ioapic", ("vmm/dev/ioapic.h", "(IOAPIC_MASKED | IOAPIC_LEVEL)", "IOAPIC_LEVEL")),
     ("ioapic-ends-any", "ioapic", (IOAPIC, " || (*e & ENTRY_VECTOR) != vector", "")),
     ("ioapic-not-again", "ioapic platform_apic", (IOAPIC, "*e &= ~ENTRY_REMOTE_IRR;\n\t\tlook_at_level(io, pin);", "*e &= ~ENTRY_REMOTE_IRR;")),
     ("ioapic-taken-by-nobody", "ioapic", (IOAPIC, "taken && ", "")),

@@ -67,7 +67,7 @@ static void find_edge(struct platform *p, uint64_t clock)
 }
 
 /* The messages that the I/O APIC has: at most one for each pin. */
-static void send_messages(struct vm *vm)
+static __noinline void send_due(struct vm *vm)
 {
 	struct ioapic *io = &vm->platform.ioapic;
 	struct lapic_message m;
@@ -75,6 +75,12 @@ static void send_messages(struct vm *vm)
 
 	while ((pin = ioapic_next(io, &m)) >= 0)
 		ioapic_sent(io, (unsigned int)pin, lapic_deliver(vm, &m, NULL));
+}
+
+static void send_messages(struct vm *vm)
+{
+	if (unlikely(vm->platform.ioapic.due))
+		send_due(vm);
 }
 
 static unsigned int pin_of(enum platform_irq irq)

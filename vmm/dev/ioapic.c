@@ -2,7 +2,6 @@
 /* I/O APIC: registers behind an index, and what an entry makes of its pin. */
 #include "vmm/dev/ioapic.h"
 #include "lib/bitops.h"
-#include "lib/compiler.h"
 
 /* The two registers of the page, and those behind them. */
 #define AT_SELECT   0x00
@@ -19,8 +18,6 @@
 #define ENTRY_MODE_SHIFT 8
 #define ENTRY_LOGICAL	 BIT(11)
 #define ENTRY_REMOTE_IRR BIT(14) /* a local APIC has taken it and not ended it */
-#define ENTRY_LEVEL	 BIT(15)
-#define ENTRY_MASKED	 BIT(16)
 #define ENTRY_DEST_SHIFT 56
 /* All but delivery status, which reads 0, and remote IRR. */
 #define ENTRY_WRITTEN (BITS(63, 56) | BITS(16, 15) | BIT(13) | BITS(11, 0))
@@ -33,15 +30,10 @@ static uint32_t bit_of(unsigned int pin)
 /* A level counts as long as it is there and nobody is serving it. */
 static void look_at_level(struct ioapic *io, unsigned int pin)
 {
-	const uint64_t counts = ENTRY_LEVEL | ENTRY_REMOTE_IRR | ENTRY_MASKED;
+	const uint64_t counts = IOAPIC_LEVEL | ENTRY_REMOTE_IRR | IOAPIC_MASKED;
 
-	if ((io->lines & bit_of(pin)) && (io->entry[pin] & counts) == ENTRY_LEVEL)
+	if ((io->lines & bit_of(pin)) && (io->entry[pin] & counts) == IOAPIC_LEVEL)
 		io->due |= bit_of(pin);
-}
-
-bool ioapic_wants(const struct ioapic *io, unsigned int pin)
-{
-	return !(io->entry[pin] & (ENTRY_MASKED | ENTRY_LEVEL));
 }
 
 /* "Interrupt Mask": an edge on a masked pin is neither delivered nor held pending. */
@@ -82,7 +74,7 @@ int ioapic_next(const struct ioapic *io, struct lapic_message *out)
 	unsigned int pin;
 	uint64_t e;
 
-	if (likely(!io->due))
+	if (!io->due)
 		return -1;
 	pin = bit_lowest(io->due);
 	e = io->entry[pin];
@@ -91,7 +83,7 @@ int ioapic_next(const struct ioapic *io, struct lapic_message *out)
 		.logical = e & ENTRY_LOGICAL,
 		.mode = (enum lapic_mode)(e >> ENTRY_MODE_SHIFT & 7),
 		.vector = (uint8_t)(e & ENTRY_VECTOR),
-		.level = e & ENTRY_LEVEL,
+		.level = e & IOAPIC_LEVEL,
 	};
 	if (out->dest == 0xff)
 		out->dest = LAPIC_BROADCAST;
@@ -102,7 +94,7 @@ int ioapic_next(const struct ioapic *io, struct lapic_message *out)
 void ioapic_sent(struct ioapic *io, unsigned int pin, bool taken)
 {
 	io->due &= ~bit_of(pin);
-	if (taken && (io->entry[pin] & ENTRY_LEVEL))
+	if (taken && (io->entry[pin] & IOAPIC_LEVEL))
 		io->entry[pin] |= ENTRY_REMOTE_IRR;
 }
 
@@ -132,7 +124,7 @@ static void write_entry(struct ioapic *io, unsigned int pin, bool high, uint32_t
 	uint64_t *e = &io->entry[pin], remote_irr = *e & ENTRY_REMOTE_IRR;
 
 	*e = high ? (uint64_t)value << 32 | (uint32_t)*e : (*e & BITS(63, 32)) | value;
-	*e = (*e & ENTRY_WRITTEN) | (*e & ENTRY_LEVEL ? remote_irr : 0);
+	*e = (*e & ENTRY_WRITTEN) | (*e & IOAPIC_LEVEL ? remote_irr : 0);
 	io->due &= ~bit_of(pin);
 	look_at_level(io, pin);
 }
@@ -175,5 +167,5 @@ void ioapic_init(struct ioapic *io)
 
 	*io = (struct ioapic){ .lines = lines };
 	for (unsigned int pin = 0; pin < IOAPIC_PINS; pin++)
-		io->entry[pin] = ENTRY_MASKED;
+		io->entry[pin] = IOAPIC_MASKED;
 }

@@ -14,6 +14,10 @@
 #define IOAPIC_PAGE 0xfec00000UL
 #define IOAPIC_PINS 24
 
+/* Of an entry. */
+#define IOAPIC_LEVEL  (1UL << 15)
+#define IOAPIC_MASKED (1UL << 16)
+
 struct ioapic {
 	uint64_t entry[IOAPIC_PINS]; /* redirection table, as it is read */
 	uint32_t lines;		     /* asserted pins, a bit each */
@@ -32,8 +36,11 @@ void ioapic_write(struct ioapic *io, unsigned int at, unsigned int size, uint32_
 void ioapic_set(struct ioapic *io, unsigned int pin, bool asserted);
 /* The pin is released, and asserted again. */
 void ioapic_pulse(struct ioapic *io, unsigned int pin);
-/* Whether an edge at @pin would send a message. */
-bool ioapic_wants(const struct ioapic *io, unsigned int pin);
+/* Whether an edge at @pin would send a message. Inline: each access to a PIC asks. */
+static inline bool ioapic_wants(const struct ioapic *io, unsigned int pin)
+{
+	return !(io->entry[pin] & (IOAPIC_MASKED | IOAPIC_LEVEL));
+}
 /* A local APIC has ended a level-triggered interrupt of this vector. */
 void ioapic_eoi(struct ioapic *io, uint8_t vector);
 
