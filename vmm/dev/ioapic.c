@@ -98,9 +98,17 @@ void ioapic_sent(struct ioapic *io, unsigned int pin, bool taken)
 		io->entry[pin] |= ENTRY_REMOTE_IRR;
 }
 
+/* Whose half of an entry IOREGSEL selects; IOAPIC_PINS: no pin's. */
+static unsigned int selected_pin(const struct ioapic *io)
+{
+	unsigned int select = io->select, pins = IOAPIC_PINS;
+
+	return select < REG_TABLE ? pins : MIN((select - REG_TABLE) / 2, pins);
+}
+
 static uint32_t read_reg(const struct ioapic *io)
 {
-	unsigned int pin = (io->select - REG_TABLE) / 2U;
+	unsigned int pin = selected_pin(io);
 
 	switch (io->select) {
 	case REG_ID:
@@ -109,7 +117,7 @@ static uint32_t read_reg(const struct ioapic *io)
 	case REG_VERSION:
 		return VERSION;
 	default:
-		if (io->select < REG_TABLE || pin >= IOAPIC_PINS)
+		if (pin == IOAPIC_PINS)
 			return 0;
 		return (uint32_t)(io->entry[pin] >> (io->select & 1 ? 32 : 0));
 	}
@@ -131,11 +139,11 @@ static void write_entry(struct ioapic *io, unsigned int pin, bool high, uint32_t
 
 static void write_reg(struct ioapic *io, uint32_t value)
 {
-	unsigned int pin = (io->select - REG_TABLE) / 2U;
+	unsigned int pin = selected_pin(io);
 
 	if (io->select == REG_ID)
 		io->id = value & ID_BITS;
-	else if (io->select >= REG_TABLE && pin < IOAPIC_PINS)
+	else if (pin < IOAPIC_PINS)
 		write_entry(io, pin, io->select & 1, value);
 }
 
@@ -144,7 +152,7 @@ uint32_t ioapic_read(const struct ioapic *io, unsigned int at, unsigned int size
 	unsigned int byte = at & 0xf;
 	uint32_t value = 0;
 
-	if (byte + size > 4)
+	if (byte >= 4 || size > 4 - byte)
 		return 0;
 	if (at < AT_WINDOW)
 		value = io->select;
