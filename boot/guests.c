@@ -98,8 +98,8 @@ static void create_one(const struct boot_info *info, uint32_t i, enum vm_asi asi
 	g->nr_modules = collect_modules(info, i, g->modules);
 	loader_defaults(&g->options, g->image, g->len);
 	if (g->options.platform == VM_PLATFORM_PIC && g->options.cpus > 1) {
-		log_error("module %u: platform=pic interrupts one vCPU, not %u", i + 1,
-			  g->options.cpus);
+		log_error("module %u: platform=pic interrupts one vCPU, not %u: take platform=apic",
+			  i + 1, g->options.cpus);
 		nr_guests--;
 		nr_refused++;
 		return;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * libFuzzer on a PC's devices: bytes become accesses to ports of every width, time that passes, interrupts that are taken or
- * not, and bytes that come in at COM1. After each step what the exit path relies on must hold.
+ * libFuzzer on a PC's devices: bytes become accesses to ports and to the registers of local and I/O APIC of every width, time
+ * that passes, interrupts that are taken or not, and bytes that come in at COM1. After each step what the exit path relies on must hold.
  *
  * A step is eight bytes: what, size, port (2), value (4).
  */
@@ -15,6 +15,7 @@
 #include "lib/bitops.h"
 #include "lib/log.h"
 #include "unittests/fake/vmx.h"
+#include "vmm/acpi.h"
 #include "vmm/lapic.h"
 #include "vmm/ports.h"
 #include "vmm/post.h"
@@ -36,6 +37,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static uint64_t nr_accesses, nr_interrupts, nr_resets;
+static struct lapic lapic;
 static char cmdline[] = "a command line";
 
 /* A failed assertion of the sources under test is a find; this is what fake/cpu.c calls. */
@@ -60,6 +62,10 @@ static void power_on(void)
 	strcpy(fake_vm.options.name, "f");
 	fake_vm.options.cpus = 1;
 	fake_vm.ram_bytes = MiB(64);
+	fake_vm.options.platform = VM_PLATFORM_APIC;
+	V->lapic = &lapic;
+	lapic_init(V);
+	lapic_mmio_write(V, LAPIC_PAGE + 16 * LAPIC_SVR, 4, 0x1ff);
 	platform_start(VM);
 	PC->fwcfg.cmdline = cmdline;
 	PC->fwcfg.cmdline_len = sizeof(cmdline) - 1;
@@ -76,6 +82,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 /* What run.c does before an entry. */
 static void enter(void)
 {
+	uint32_t info;
+
 	post_collect(V);
 	vcpu_check_timer(V, fake_tsc);
 	CHECK(!V->timer_deadline ||
@@ -83,8 +91,10 @@ static void enter(void)
 	vmcs_write(VMCS_ENTRY_INTR_INFO, 0);
 	vcpu_deliver_events(V);
 	V->events.due = V->events.windows ? 0 : ~0UL;
-	if (vmcs_read32(VMCS_ENTRY_INTR_INFO) & INTR_INFO_VALID) {
-		CHECK(vmcs_read(VMCS_GUEST_RFLAGS) & RFLAGS_IF);
+	info = vmcs_read32(VMCS_ENTRY_INTR_INFO);
+	if (info & INTR_INFO_VALID) {
+		CHECK((info & INTR_TYPE_MASK) == INTR_TYPE_NMI ||
+		      (vmcs_read(VMCS_GUEST_RFLAGS) & RFLAGS_IF));
 		nr_interrupts++;
 	}
 }
@@ -102,8 +112,11 @@ static void check_state(void)
 	for (unsigned int i = 0; i < PIT_CHANNELS; i++)
 		CHECK(PC->pit.channel[i].count >= 1 && PC->pit.channel[i].count <= 65536);
 	/* Somebody who may interrupt is seen at the end of the exit, and an edge that matters has its deadline. */
-	CHECK(!PC->pic.intr || V->events.due == 0);
-	CHECK(!pic_wants(&PC->pic, IRQ_TIMER) || !PC->edge || PC->deadline == PC->edge);
+	CHECK(!PC->pic.intr || !lapic_takes_extint(&lapic) || V->events.due == 0);
+	CHECK(!(pic_wants(&PC->pic, IRQ_TIMER) || ioapic_wants(&PC->ioapic, ACPI_TIMER_PIN)) ||
+	      !PC->edge || PC->deadline == PC->edge);
+	/* All messages have been sent. */
+	CHECK(!PC->ioapic.due);
 }
 
 static void access_port(uint8_t how, uint16_t port, uint32_t value)
@@ -121,13 +134,34 @@ static void access_port(uint8_t how, uint16_t port, uint32_t value)
 	}
 }
 
+/* Local APIC or I/O APIC; the registers that there are most of the time. */
+static void access_memory(uint8_t how, uint16_t raw, uint32_t value)
+{
+	static const uint16_t registers[] = { 0, 0x10, 0xb0, 0xf0, 0x300, 0x310, 0x320, 0x350 };
+	unsigned int size = 1u << how % 4, at = raw & 0x8000 ? registers[raw & 7] : raw & 0xfff;
+
+	nr_accesses++;
+	if (how & 0x40) {
+		CHECK(platform_has_page(VM, IOAPIC_PAGE + at));
+		if (how & 0x80)
+			platform_mmio_read(VM, IOAPIC_PAGE + at, size);
+		else
+			platform_mmio_write(VM, IOAPIC_PAGE + at, size, value);
+	} else if (how & 0x80) {
+		lapic_mmio_read(V, LAPIC_PAGE + at, size);
+	} else {
+		lapic_mmio_write(V, LAPIC_PAGE + at, size, value);
+	}
+}
+
 /* Ports that have something, so that few accesses are wasted. */
 static uint16_t port_of(uint16_t raw)
 {
 	static const uint16_t ports[] = {
-		0x20,  0x21,  0xa0,  0xa1,  0x4d0, 0x4d1, 0x40,	 0x41,	0x42,  0x43,  0x61,
-		0x70,  0x71,  0x64,  0x92,  0xe9,  0x3d4, 0x3d5, 0x510, 0x511, 0xcf8, 0xcf9,
-		0xcfc, 0x3f8, 0x3f9, 0x3fa, 0x3fb, 0x3fc, 0x3fd, 0x3fe, 0x3ff, 0xf4,
+		0x20,  0x21,  0xa0,  0xa1,  0x4d0, 0x4d1, 0x40,	 0x41,	0x42,  0x43,
+		0x61,  0x70,  0x71,  0x64,  0x92,  0xe9,  0x3d4, 0x3d5, 0x510, 0x511,
+		0xcf8, 0xcf9, 0x600, 0x602, 0x604, 0x608, 0xf5,	 0xcfc, 0x3f8, 0x3f9,
+		0x3fa, 0x3fb, 0x3fc, 0x3fd, 0x3fe, 0x3ff, 0xf4,
 	};
 
 	return raw & 0xc000 ? ports[raw % (sizeof(ports) / sizeof(ports[0]))] : raw;
@@ -151,11 +185,16 @@ static void step(const uint8_t *b)
 	case 3:
 		post_collect(V);
 		platform_halted(V);
-		CHECK(V->timer_deadline == PC->deadline);
+		CHECK(lapic_timer_deadline(&lapic) || V->timer_deadline == PC->deadline);
 		return; /* the deadline is exact now, and may be none */
 	case 4:
 	case 5:
 		enter();
+		break;
+	case 6:
+	case 7:
+	case 8:
+		access_memory(b[1], port, value);
 		break;
 	default:
 		access_port(b[1], port_of(port), value);

@@ -75,7 +75,7 @@ UNIT_TESTS += vmalloc
 test_vmalloc_SRCS := mm/vmarea.c unittests/fake/hostmap.c $(test_buddy_SRCS)
 
 # Exit handlers, on the fake VMCS of unittests/fake/vmx.c.
-DEVICE_SRCS := vmm/dev/pic.c vmm/dev/pit.c vmm/dev/rtc.c vmm/dev/fwcfg.c vmm/dev/pci.c
+DEVICE_SRCS := vmm/dev/pic.c vmm/dev/pit.c vmm/dev/rtc.c vmm/dev/fwcfg.c vmm/dev/pci.c vmm/dev/ioapic.c vmm/dev/acpipm.c
 LAPIC_SRCS := vmm/lapic.c vmm/lapic_ipi.c vmm/lapic_timer.c vmm/timer.c vmm/post.c vmm/startup.c vmm/platform.c $(DEVICE_SRCS)
 PORT_SRCS := vmm/ports.c vmm/com1.c lib/log.c lib/fmt.c
 FAKE_VCPU_SRCS := unittests/fake/vmx.c vmm/vcpu_regs.c unittests/fake/cpu.c vmm/inject.c vmm/exit_event.c $(LAPIC_SRCS)
@@ -194,7 +194,7 @@ UNIT_TESTS += vmx
 test_vmx_SRCS := arch/x86/vmx.c arch/x86/vmxctls.c unittests/fake/vmxcpu.c unittests/fake/cpu.c
 
 UNIT_TESTS += vm
-test_vm_SRCS := vmm/vm.c vmm/owner.c vmm/vcpu.c vmm/trace.c vmm/guestram.c vmm/ept.c vmm/inject.c $(LAPIC_SRCS) vmm/platform_create.c vmm/loader.c \
+test_vm_SRCS := vmm/vm.c vmm/owner.c vmm/vcpu.c vmm/trace.c vmm/guestram.c vmm/ept.c vmm/inject.c $(LAPIC_SRCS) vmm/platform_create.c vmm/acpi.c vmm/loader.c \
 	vmm/loader_linux.c vmm/bzimage.c vmm/multiboot.c vmm/image_place.c vmm/mbi.c mm/ptable.c lib/log.c lib/fmt.c $(test_kmalloc_SRCS) unittests/fake/vm.c
 
 UNIT_TESTS += window
@@ -307,8 +307,17 @@ test_pit_SRCS := vmm/dev/pit.c
 UNIT_TESTS += devices
 test_devices_SRCS := vmm/dev/rtc.c vmm/dev/fwcfg.c vmm/dev/pci.c
 
+UNIT_TESTS += ioapic
+test_ioapic_SRCS := vmm/dev/ioapic.c
+
+UNIT_TESTS += guest_acpi
+test_guest_acpi_SRCS := vmm/acpi.c vmm/dev/acpipm.c drivers/acpi.c lib/log.c lib/fmt.c
+
 UNIT_TESTS += platform
 test_platform_SRCS := unittests/fake/vmx.c unittests/fake/cpu.c vmm/inject.c $(LAPIC_SRCS) $(PORT_SRCS)
+
+UNIT_TESTS += platform_apic
+test_platform_apic_SRCS := $(test_platform_SRCS)
 
 # Ports at random, under libFuzzer (make fuzz) and in test_walk_devices:
 fuzz_devices_SRCS := $(test_platform_SRCS)

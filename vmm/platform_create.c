@@ -3,6 +3,7 @@
 #include "lib/errno.h"
 #include "lib/string.h"
 #include "mm/vmalloc.h"
+#include "vmm/acpi.h"
 #include "vmm/platform.h"
 #include "vmm/vm.h"
 
@@ -26,10 +27,15 @@ static int copy_cmdline(struct vm *vm)
 
 int platform_create(struct vm *vm)
 {
-	if (vm->options.platform != VM_PLATFORM_PIC)
+	int err;
+
+	if (vm->options.platform != VM_PLATFORM_PIC && vm->options.platform != VM_PLATFORM_APIC)
 		return 0;
 	platform_start(vm);
-	return copy_cmdline(vm);
+	err = copy_cmdline(vm);
+	if (!err && vm->options.platform == VM_PLATFORM_APIC)
+		err = acpi_place(vm);
+	return err;
 }
 
 void platform_destroy(struct vm *vm)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The table of ports. Registers are bytes: wider accesses are those of the bytes in a row, each to whoever is there, but
- * for PCI's, fw_cfg's and the verdict.
+ * for PCI's, fw_cfg's, ACPI's and the verdict.
  */
 #include "vmm/ports.h"
 #include "lib/bitops.h"
@@ -14,6 +14,7 @@ enum port_device {
 	PORT_NONE, /* reads give ones, writes vanish; the first are reported */
 	PORT_COM1,
 	PORT_VERDICT,
+	PORT_MARKS,
 	PORT_PC_FIRST, /* from here on with a platform only */
 	PORT_PIC = PORT_PC_FIRST,
 	PORT_ELCR,
@@ -26,6 +27,7 @@ enum port_device {
 	PORT_CRTC,
 	PORT_FWCFG,
 	PORT_PCI,
+	PORT_PM,     /* with ACPI only */
 	PORT_ABSENT, /* as PORT_NONE, and not worth a line: where guests look for what a PC may lack */
 };
 
@@ -55,6 +57,7 @@ static const uint8_t devices[PORTS_NR] = {
 	[0xa0 ... 0xa1] = PORT_PIC,
 	[0xe9] = PORT_DEBUG,
 	[PORT_EXIT] = PORT_VERDICT,
+	[PORT_MARK] = PORT_MARKS,
 	[0x2e8 ... 0x2ef] = PORT_ABSENT, /* COM4 */
 	[0x2f8 ... 0x2ff] = PORT_ABSENT, /* COM2 */
 	[0x3c0 ... 0x3d3] = PORT_ABSENT, /* VGA */
@@ -64,6 +67,7 @@ static const uint8_t devices[PORTS_NR] = {
 	[COM1_BASE... COM1_BASE + COM1_NR - 1] = PORT_COM1,
 	[ELCR_BASE... ELCR_BASE + 1] = PORT_ELCR,
 	[FWCFG_SELECTOR... FWCFG_SELECTOR + 1] = PORT_FWCFG,
+	[ACPI_PM_BASE... ACPI_PM_BASE + ACPI_PM_NR - 1] = PORT_PM,
 	[PCI_BASE... PCI_BASE + 7] = PORT_PCI,
 };
 
@@ -71,7 +75,9 @@ static enum port_device device_at(const struct vm *vm, uint32_t port)
 {
 	enum port_device device = port < PORTS_NR ? devices[port] : PORT_NONE;
 
-	return device >= PORT_PC_FIRST && !vm->platform.present ? PORT_NONE : device;
+	if (device >= PORT_PC_FIRST && !vm->platform.present)
+		return PORT_NONE;
+	return device == PORT_PM && !vm->platform.apic ? PORT_NONE : device;
 }
 
 static uint32_t ones(unsigned int size)
@@ -82,6 +88,13 @@ static uint32_t ones(unsigned int size)
 static bool reset(struct vm *vm)
 {
 	vm_stop(vm, VERDICT_STOPPED, "reset", 0);
+	return false;
+}
+
+/* Where a guest ends without a word, it has nothing to complain of. */
+static bool power_off(struct vm *vm)
+{
+	vm_stop(vm, VERDICT_PASS, "power-off", 0);
 	return false;
 }
 
@@ -166,12 +179,15 @@ static uint32_t device_in(struct vm *vm, uint16_t port, unsigned int size)
 	switch (device) {
 	case PORT_NONE:
 	case PORT_VERDICT:
+	case PORT_MARKS:
 		report_unserved(vm, "port", port, size, false);
 		return ones(size);
 	case PORT_ABSENT:
 		return ones(size);
 	case PORT_PCI:
 		return pci_read(&vm->platform.pci, port - PCI_BASE, size) & ones(size);
+	case PORT_PM:
+		return platform_read_pm(vm, port - ACPI_PM_BASE, size);
 	default:
 		break;
 	}
@@ -187,6 +203,9 @@ static bool device_out(struct vm *vm, uint16_t port, unsigned int size, uint32_t
 	case PORT_VERDICT:
 		vm_stop(vm, value ? VERDICT_FAIL : VERDICT_PASS, NULL, value);
 		return false;
+	case PORT_MARKS:
+		report_mark(vm, value);
+		return true;
 	case PORT_NONE:
 		report_unserved(vm, "port", port, size, true);
 		return true;
@@ -195,6 +214,9 @@ static bool device_out(struct vm *vm, uint16_t port, unsigned int size, uint32_t
 	case PORT_PCI:
 		return pci_write(&vm->platform.pci, port - PCI_BASE, size, value) ? reset(vm)
 										  : true;
+	case PORT_PM:
+		return platform_write_pm(vm, port - ACPI_PM_BASE, size, value) ? true
+									       : power_off(vm);
 	case PORT_FWCFG:
 		if (port == FWCFG_SELECTOR && size == 2) {
 			fwcfg_select(&vm->platform.fwcfg, (uint16_t)value);

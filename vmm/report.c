@@ -254,6 +254,20 @@ void report_hidden(struct vm *const *vms, unsigned int nr)
 		 shared.hidden + shared.local - local, shared.total_ram);
 }
 
+void report_mark(const struct vm *vm, uint32_t mark)
+{
+	const struct vcpu *v = vcpu_here();
+	uint64_t count = 0, restricted = 0;
+
+	for (unsigned int r = 0; r < EXIT_REASON_NR; r++) {
+		count += v->stats->exits[r].count;
+		restricted += v->stats->exits[r].restricted;
+	}
+	log_info("@mark {\"vm\":\"%s\",\"vcpu\":%u,\"mark\":%u,\"tsc\":%lu,\"exits\":%lu,"
+		 "\"restricted\":%lu}",
+		 vm->options.name, v->id, mark, v->exit_tsc, count, restricted);
+}
+
 void report_unserved(struct vm *vm, const char *what, uint64_t address, unsigned int size,
 		     bool write)
 {

@@ -29,6 +29,8 @@ void report_trace_cpu(uint32_t cpu);
 void report_trace_vm(const struct vm *vm);
 /* The RAM that no restricted space maps, the @surface record of the machine. Unrestricted. */
 void report_hidden(struct vm *const *vms, unsigned int nr);
+/* The record @mark of the vCPU whose exit this is: what it has caused so far. */
+void report_mark(const struct vm *vm, uint32_t mark);
 /* One line about a guest's act that is answered but unusual; at most 8 a VM. */
 void report_unserved(struct vm *vm, const char *what, uint64_t address, unsigned int size,
 		     bool write);
