@@ -143,7 +143,8 @@ static void step(const uint8_t *b)
 		fake_tsc += value >> (b[1] & 31);
 		break;
 	case 1:
-		com1_receive(VM, b[4]);
+		if (!com1_receive(VM, b[4]))
+			CHECK(VM->com1.wait_count == COM1_LINE);
 		break;
 	case 2:
 		vmcs_write(VMCS_GUEST_RFLAGS, RFLAGS_FIXED | (b[1] & 1 ? RFLAGS_IF : 0));

@@ -320,41 +320,114 @@ static void test_com1_transmit(void **state)
 	assert_int_equal(delivered(), 0x24);
 }
 
+static void type(uint8_t byte)
+{
+	assert_true(com1_receive(VM, byte));
+}
+
+/* One byte at a time without FIFOs: each is an edge, and none is lost, however late it is read. */
 static void test_com1_receive(void **state)
 {
 	(void)state;
 	out(0x3fc, 0x08);
 	out(0x3f9, 5);
-	com1_receive(VM, 'a');
+	type('a');
 	assert_int_equal(delivered(), 0x24);
 	assert_int_equal(in(0x3fa), 0x04);
 	assert_int_equal(in(0x3fd), 0x61);
-	com1_receive(VM, 'b'); /* there is room for one */
-	assert_int_equal(in(0x3fa), 0x06);
-	assert_int_equal(in(0x3fd), 0x63);
-	assert_int_equal(in(0x3fd), 0x61); /* told once */
+	type('b'); /* there is room for one: it waits */
+	assert_int_equal(in(0x3fd), 0x61);
+	out(0x20, 0x64);
+	assert_int_equal(delivered(), -1);
 	assert_int_equal(in(0x3f8), 'a');
+	assert_int_equal(delivered(), 0x24);
+	assert_int_equal(in(0x3fd), 0x61);
+	assert_int_equal(in(0x3f8), 'b');
 	assert_int_equal(in(0x3fd), 0x60);
 	assert_int_equal(in(0x3f8), 0);
 	out(0x20, 0x64);
 	assert_int_equal(delivered(), -1);
-	/* FIFOs: 16 bytes, in order, with a trigger level. */
+}
+
+/* FIFOs: 16 bytes, in order, with a trigger level; what the guest clears is its own affair, what waits is not. */
+static void test_com1_fifo(void **state)
+{
+	(void)state;
+	out(0x3fc, 0x08);
+	out(0x3f9, 5);
 	out(0x3fa, 0x81);
-	for (unsigned int i = 0; i < 17; i++) {
-		com1_receive(VM, (uint8_t)(0x30 + i));
-		if (i < 16)
-			assert_int_equal(in(0x3fa), i < 7 ? 0xcc : 0xc4);
+	for (unsigned int i = 0; i < 20; i++) {
+		type((uint8_t)(0x30 + i));
+		assert_int_equal(in(0x3fa), i < 7 ? 0xcc : 0xc4);
 	}
-	assert_int_equal(in(0x3fd), 0x63);
-	for (unsigned int i = 0; i < 16; i++)
+	for (unsigned int i = 0; i < 20; i++) {
+		assert_int_equal(in(0x3fd), 0x61);
 		assert_int_equal(in(0x3f8), 0x30 + i);
+	}
 	assert_int_equal(in(0x3fa), 0xc1);
-	com1_receive(VM, 'c');
+	type('c');
 	out(0x3fa, 0x83); /* cleared */
 	assert_int_equal(in(0x3fd), 0x60);
-	com1_receive(VM, 'd');
-	out(0x3fa, 0x00); /* without FIFOs again */
+	type('d');
+	type('e');
+	out(0x3fa, 0x00); /* without FIFOs again: what was in it is gone */
 	assert_int_equal(in(0x3fd), 0x60);
+}
+
+/* As many as can wait do, and no more are taken until the guest reads; all come out, in order, around the end of the ring. */
+static void test_com1_full(void **state)
+{
+	unsigned int typed = 0, read = 0;
+
+	(void)state;
+	for (unsigned int round = 0; round < 3; round++) {
+		while (com1_receive(VM, (uint8_t)typed))
+			typed++;
+		assert_int_equal(typed - read, COM1_LINE + 1); /* one in the receiver */
+		for (unsigned int i = 0; i < 700; i++)
+			assert_int_equal(in(0x3f8), (uint8_t)read++);
+	}
+	while (in(0x3fd) & 1)
+		assert_int_equal(in(0x3f8), (uint8_t)read++);
+	assert_int_equal(read, typed);
+}
+
+/* In loopback mode nothing comes in from outside, and nothing of it is lost; that receiver can overrun. */
+static void test_com1_loopback(void **state)
+{
+	(void)state;
+	out(0x3fc, 0x10);
+	type('a');
+	assert_int_equal(in(0x3fd), 0x60);
+	out(0x3f8, 'x');
+	out(0x3f8, 'y');
+	assert_int_equal(in(0x3fd), 0x63);
+	assert_int_equal(in(0x3fd), 0x61); /* told once */
+	assert_int_equal(in(0x3f8), 'x');
+	assert_int_equal(in(0x3fd), 0x60);
+	out(0x3fc, 0x08);
+	assert_int_equal(in(0x3f8), 'a');
+}
+
+/* Only where somebody may type, and the guest has opened all the gates. */
+static void test_com1_may_wake(void **state)
+{
+	(void)state;
+	out(0x3fc, 0x08);
+	out(0x3f9, 1);
+	assert_false(VM->com1.may_wake);
+	VM->com1.connected = true;
+	out(0x3f9, 1);
+	assert_true(VM->com1.may_wake);
+	out(0x3fc, 0x00);
+	assert_false(VM->com1.may_wake);
+	out(0x3fc, 0x18);
+	assert_false(VM->com1.may_wake);
+	out(0x3fc, 0x08);
+	assert_true(VM->com1.may_wake);
+	out(0x3f9, 2);
+	assert_false(VM->com1.may_wake);
+	VM->com1.connected = false;
 }
 
 static void test_com1_modem(void **state)
@@ -488,6 +561,10 @@ int main(void)
 		cmocka_unit_test_setup(test_extint, start),
 		cmocka_unit_test_setup(test_com1_transmit, start),
 		cmocka_unit_test_setup(test_com1_receive, start),
+		cmocka_unit_test_setup(test_com1_fifo, start),
+		cmocka_unit_test_setup(test_com1_full, start),
+		cmocka_unit_test_setup(test_com1_loopback, start),
+		cmocka_unit_test_setup(test_com1_may_wake, start),
 		cmocka_unit_test_setup(test_com1_modem, start),
 		cmocka_unit_test_setup(test_ports, start),
 		cmocka_unit_test_setup(test_resets, start),

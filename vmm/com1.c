@@ -122,11 +122,15 @@ static uint8_t interrupt_id(const struct com1 *c)
 	return IIR_NONE;
 }
 
-/* In loopback mode OUT2 is inside, and the gate closed. */
+static bool gate_is_open(const struct com1 *c)
+{
+	return (c->mcr & (MCR_OUT2 | MCR_LOOP)) == MCR_OUT2; /* in loopback mode OUT2 is inside */
+}
+
 static void update_irq(struct vm *vm)
 {
 	struct com1 *c = &vm->com1;
-	bool irq = interrupt_id(c) != IIR_NONE && (c->mcr & (MCR_OUT2 | MCR_LOOP)) == MCR_OUT2;
+	bool irq = interrupt_id(c) != IIR_NONE && gate_is_open(c);
 
 	if (irq == c->irq)
 		return;
@@ -204,11 +208,36 @@ static uint8_t read_register(struct com1 *c, unsigned int reg)
 	}
 }
 
+/* In loopback mode the receiver is not connected. */
+static bool rx_has_room(const struct com1 *c)
+{
+	return c->rx_count < rx_room(c) && !(c->mcr & MCR_LOOP);
+}
+
+/*
+ * What waits comes in when the receiver is empty, as much as it holds: the line has fallen then, so that it is another
+ * edge.
+ */
+static void let_in(struct vm *vm)
+{
+	struct com1 *c = &vm->com1;
+
+	if (likely(!c->wait_count) || c->rx_count || !rx_has_room(c))
+		return;
+	while (c->wait_count && c->rx_count < rx_room(c)) {
+		rx_put(c, c->wait[c->wait_first]);
+		c->wait_first = (uint16_t)((c->wait_first + 1) % COM1_LINE);
+		c->wait_count--;
+	}
+	update_irq(vm);
+}
+
 uint8_t com1_read(struct vm *vm, unsigned int reg)
 {
 	uint8_t value = read_register(&vm->com1, reg);
 
 	update_irq(vm);
+	let_in(vm);
 	return value;
 }
 
@@ -277,10 +306,22 @@ void com1_write(struct vm *vm, unsigned int reg, uint8_t value)
 		break;
 	}
 	update_irq(vm);
+	let_in(vm);
+	WRITE_ONCE(c->may_wake,
+		   c->connected && vm->platform.present && (c->ier & IER_RX) && gate_is_open(c));
 }
 
-void com1_receive(struct vm *vm, uint8_t byte)
+bool com1_receive(struct vm *vm, uint8_t byte)
 {
-	rx_put(&vm->com1, byte);
-	update_irq(vm);
+	struct com1 *c = &vm->com1;
+
+	if (!c->wait_count && rx_has_room(c)) {
+		rx_put(c, byte);
+		update_irq(vm);
+		return true;
+	}
+	if (c->wait_count == COM1_LINE)
+		return false;
+	c->wait[(c->wait_first + c->wait_count++) % COM1_LINE] = byte;
+	return true;
 }
