@@ -5,6 +5,7 @@
  * loopback, so both work. On a PC the interrupt passes a gate that OUT2 opens.
  */
 #include "vmm/com1.h"
+#include "drivers/console.h"
 #include "lib/fmt.h"
 #include "lib/log.h"
 #include "vmm/vm.h"
@@ -39,6 +40,7 @@ enum { REG_DATA, REG_IER, REG_IIR_FCR, REG_LCR, REG_MCR, REG_LSR, REG_MSR, REG_S
 #define MSR_RI	     0x40 /* its change is reported when it ends */
 
 #define ESCAPE_LEN 4 /* \xNN */
+#define COLUMNS	   200
 
 void com1_flush(struct vm *vm)
 {
@@ -47,6 +49,64 @@ void com1_flush(struct vm *vm)
 	if (!c->len)
 		return;
 	log_info("[%s] %.*s", vm->options.name, (int)c->len, c->line);
+	c->len = 0;
+}
+
+static bool is_printable(uint8_t byte)
+{
+	return (byte >= ' ' && byte <= '~') || byte == '\t';
+}
+
+static void show(struct vm *vm, const char *bytes, size_t len)
+{
+	char prefix[sizeof(vm->options.name) + 3];
+
+	fmt_print(prefix, sizeof(prefix), "[%s] ", vm->options.name);
+	console_put(ROW_OF_VM(vm->owner->id), prefix, bytes, len);
+}
+
+static void end_row(struct vm *vm)
+{
+	show(vm, "\r\n", 2);
+	vm->com1.column = 0;
+}
+
+/* A backspace goes over what the guest has written in this row itself, and never over its name. */
+static void show_byte(struct vm *vm, uint8_t byte)
+{
+	struct com1 *c = &vm->com1;
+	char text[ESCAPE_LEN + 1] = { (char)byte };
+	size_t len = 1;
+
+	if (!console_row_is(ROW_OF_VM(vm->owner->id)))
+		c->column = 0;
+	if (byte == '\n') {
+		end_row(vm);
+		return;
+	}
+	if (byte == '\b') {
+		if (!c->column)
+			return;
+		c->column--;
+	} else {
+		if (!is_printable(byte))
+			len = fmt_print(text, sizeof(text), "\\x%02x", byte);
+		c->column += (uint32_t)len;
+	}
+	show(vm, text, len);
+	if (c->column >= COLUMNS)
+		end_row(vm);
+}
+
+void com1_attach(struct vm *vm, bool on)
+{
+	struct com1 *c = &vm->com1;
+
+	c->attached = on;
+	if (!on || !c->len)
+		return;
+	show(vm, c->line, c->len);
+	c->column = (uint32_t)c->len;
 	c->len = 0;
 }
 
@@ -60,6 +120,10 @@ void com1_text(struct vm *vm, uint8_t byte)
 
 	if (byte == '\r')
 		return;
+	if (unlikely(c->attached)) {
+		show_byte(vm, byte);
+		return;
+	}
 	if (byte == '\n') {
 		if (c->len)
 			com1_flush(vm);
@@ -67,7 +131,7 @@ void com1_text(struct vm *vm, uint8_t byte)
 			log_info("[%s]", vm->options.name);
 		return;
 	}
-	if ((byte >= ' ' && byte <= '~') || byte == '\t')
+	if (is_printable(byte))
 		c->line[c->len++] = (char)byte;
 	else
 		c->len += fmt_print(c->line + c->len, ESCAPE_LEN + 1, "\\x%02x", byte);

@@ -23,12 +23,14 @@ struct com1 {
 	bool overrun;		    /* one more has come, by loopback; until LSR is read */
 	uint8_t wait[COM1_LINE];    /* on their way in from outside, the oldest at wait_first */
 	uint16_t wait_first, wait_count;
-	bool connected;		    /* somebody may type (vmm/monitor.h); before the VM runs */
+	bool connected; /* somebody may type (vmm/monitor.h); before the VM runs */
 	bool may_wake; /* and that would interrupt the guest: it may wake though nothing else will */
-	bool sent;		    /* the transmitter has become empty; until IIR says so */
-	uint8_t modem;		    /* bits 3:0 of MSR: what has changed since it was read */
-	bool irq;		    /* level of the interrupt line */
-	char line[256];		    /* text, escaped, not yet printed */
+	bool sent;     /* the transmitter has become empty; until IIR says so */
+	uint8_t modem;	 /* bits 3:0 of MSR: what has changed since it was read */
+	bool irq;	 /* level of the interrupt line */
+	bool attached;	 /* somebody types: what it sends is shown at once */
+	uint32_t column; /* of its row then, behind the name */
+	char line[256];	 /* text, escaped, not yet printed */
 	size_t len;
 };
 
@@ -40,6 +42,8 @@ void com1_write(struct vm *vm, unsigned int reg, uint8_t value);
  * wait do already, and then it has not been taken.
  */
 __must_check bool com1_receive(struct vm *vm, uint8_t byte);
+/* From here on text is shown at once, or (as usual) line by line; vm->lock is held. */
+void com1_attach(struct vm *vm, bool on);
 /* A byte of text of the guest's, from wherever. */
 void com1_text(struct vm *vm, uint8_t byte);
 /* Prints what of a line there is. */
