@@ -60,10 +60,12 @@ static void show_line(void)
 	show(editor.show, editor.show_len);
 }
 
+/* A new line, shown unless input is a guest's. */
 static void begin_line(void)
 {
 	line_next(&editor);
-	show(editor.show, editor.show_len);
+	if (typing_to == NOBODY)
+		show(editor.show, editor.show_len);
 }
 
 /* Programs wait for it: the command is done, and input is whose it says. */
@@ -167,7 +169,7 @@ static void run_line(void)
 	result = monitor_command(editor.text);
 	record(editor.text, result);
 	console_listen_while(false);
-	if (!quits && typing_to == NOBODY)
+	if (!quits)
 		begin_line();
 }
 

@@ -46,10 +46,12 @@ static struct entries walk_of(const struct ptable *pt, uint64_t va)
 
 static void print_entry(char buf[32], const struct entries *e, unsigned int level)
 {
-	if (e && level >= e->last)
+	if (!e || level < e->last)
+		fmt_print(buf, 32, "-");
+	else if (e->entry[level] & PTE_P)
 		fmt_print(buf, 32, "0x%016lx", e->entry[level]);
 	else
-		fmt_print(buf, 32, "-");
+		fmt_print(buf, 32, "absent");
 }
 
 static void print_rights(char buf[32], const struct entries *e)

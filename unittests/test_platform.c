@@ -26,7 +26,8 @@
 #define TSC_HZ	 (tsc_khz() * 1000)
 #define CLOCK(n) ((n)*TSC_HZ / PIT_HZ + 1) /* TSC ticks in which n clocks have passed for sure */
 
-static char console[4096];
+static struct mem_owner owner = { .id = 1 };
+static char console[8192];
 
 void console_write(const char *text, size_t len)
 {
@@ -58,6 +59,7 @@ static int start(void **state)
 	memset(console, 0, sizeof(console));
 	fake_tsc = 123456789;
 	strcpy(fake_vm.options.name, "t");
+	fake_vm.owner = &owner;
 	fake_vm.options.cpus = 3;
 	fake_vm.ram_bytes = 64 << 20;
 	platform_start(VM);
@@ -409,6 +411,40 @@ static void test_com1_loopback(void **state)
 	assert_int_equal(in(0x3f8), 'a');
 }
 
+static void send(const char *text)
+{
+	for (; *text; text++)
+		out(0x3f8, (uint8_t)*text);
+}
+
+/* While somebody types, text is shown as it comes, behind the name; a backspace does not go over that. */
+static void test_com1_attached(void **state)
+{
+	(void)state;
+	send("log");
+	assert_string_equal(console, "");
+	com1_attach(VM, true);
+	assert_string_equal(console, "[t] log");
+	send("in: a\b \b\x1b");
+	assert_string_equal(console, "[t] login: a\b \b\\x1b");
+	send("\r\n\b");
+	assert_string_equal(console, "[t] login: a\b \b\\x1b\r\n");
+	send("x\b\b\b");
+	assert_string_equal(console, "[t] login: a\b \b\\x1b\r\n[t] x\b");
+	send("\n");
+	console[0] = 0;
+	for (unsigned int i = 0; i < 500; i++)
+		send("0123456789"); /* a row has an end */
+	for (const char *row = console; strlen(row) > 250; row = strchr(row, '\n') + 1) {
+		assert_memory_equal(row, "[t] 0", 5);
+		assert_in_range(strchr(row, '\n') - row, 100, 250);
+	}
+	com1_attach(VM, false);
+	console[0] = 0;
+	send("rest\n");
+	assert_string_equal(console, "[t] rest\n");
+}
+
 /* Only where somebody may type, and the guest has opened all the gates. */
 static void test_com1_may_wake(void **state)
 {
@@ -564,6 +600,7 @@ int main(void)
 		cmocka_unit_test_setup(test_com1_fifo, start),
 		cmocka_unit_test_setup(test_com1_full, start),
 		cmocka_unit_test_setup(test_com1_loopback, start),
+		cmocka_unit_test_setup(test_com1_attached, start),
 		cmocka_unit_test_setup(test_com1_may_wake, start),
 		cmocka_unit_test_setup(test_com1_modem, start),
 		cmocka_unit_test_setup(test_ports, start),

@@ -1,14 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* See vmm/trace.h. */
 #include "vmm/trace.h"
-#include <stdbool.h>
-#include "arch/cpus.h"
-#include "arch/percpu.h"
 #include "arch/trace.h"
 #include "lib/errno.h"
 #include "mm/vmalloc.h"
 #include "vmm/vcpu.h"
-#include "vmm/vm.h"
 
 static bool is_on;
 static struct trace_ring *rings; /* of CPUs */
@@ -40,7 +36,12 @@ const struct trace_ring *trace_ring_of(uint32_t cpu)
 	return cpu < nr_rings ? &rings[cpu] : NULL;
 }
 
-static int get_ring(struct vcpu *v)
+bool trace_is_on(void)
+{
+	return is_on;
+}
+
+int trace_get_ring(struct vcpu *v)
 {
 	if (!v->trace_ring)
 		v->trace_ring = vmalloc(sizeof(*v->trace_ring), LOCAL, v->owner);
@@ -52,29 +53,8 @@ static int get_ring(struct vcpu *v)
 
 int trace_add_vcpu(struct vcpu *v)
 {
-	int err = is_on ? get_ring(v) : 0;
+	int err = is_on ? trace_get_ring(v) : 0;
 
 	v->trace = v->trace_ring;
 	return err;
-}
-
-int trace_prepare_vm(struct vm *vm)
-{
-	int err = 0;
-
-	for (uint32_t id = 0; !err && id < vm->nr_vcpus; id++)
-		err = get_ring(vm->vcpus[id]);
-	return err;
-}
-
-void trace_switch_vm(struct vm *vm)
-{
-	for (uint32_t id = 0; id < vm->nr_vcpus; id++) {
-		struct vcpu *v = vm->vcpus[id];
-
-		v->trace = is_on ? v->trace_ring : NULL;
-		for_each_cpu (cpu, cpus_active())
-			if (READ_ONCE(*percpu_of(cpu, vcpu_loaded)) == v)
-				trace_load_on(cpu, v->trace, v->asi);
-	}
 }

@@ -4,6 +4,7 @@
  * rings are there until their vCPU goes.
  */
 #pragma once
+#include <stdbool.h>
 #include <stdint.h>
 #include "lib/compiler.h"
 
@@ -20,9 +21,12 @@ __must_check int trace_begin(uint32_t nr_cpus);
 void trace_end(void);
 /* @v's ring, LOCAL, if there is a trace. 0 or -ENOMEM. Unrestricted. */
 __must_check int trace_add_vcpu(struct vcpu *v);
+bool trace_is_on(void);
+/* Memory for @v's ring, if it has none. 0 or -ENOMEM. Unrestricted. */
+__must_check int trace_get_ring(struct vcpu *v);
 /*
- * Of vCPUs that may have begun to run: memory for their rings, 0 or -ENOMEM; then, while the world stands still, whether they are
- * written, as there is a trace or not.
+ * trace_switch.c: of vCPUs that may have begun to run, memory for their rings, 0 or -ENOMEM; then, while the world stands still,
+ * whether they are written, as there is a trace or not.
  */
 __must_check int trace_prepare_vm(struct vm *vm);
 void trace_switch_vm(struct vm *vm);

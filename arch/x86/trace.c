@@ -13,21 +13,16 @@ __percpu const void *trace_here_in;
 static struct trace_ring *rings[CPUS_MAX];
 
 /* NULL while they change: an NMI may note a flush in between. */
-void trace_load_on(uint32_t cpu, struct trace_ring *ring, const void *space)
+void trace_load(struct trace_ring *ring, const void *space)
 {
-	*percpu_of(cpu, trace_here) = NULL;
+	this_cpu(trace_here) = NULL;
 	barrier();
 	if (!ring)
 		return;
-	ring->tag = TRACE_TAG(cpu);
-	*percpu_of(cpu, trace_here_in) = space;
+	ring->tag = TRACE_TAG(this_cpu(cpu_number));
+	this_cpu(trace_here_in) = space;
 	barrier();
-	*percpu_of(cpu, trace_here) = ring;
-}
-
-void trace_load(struct trace_ring *ring, const void *space)
-{
-	trace_load_on(this_cpu(cpu_number), ring, space);
+	this_cpu(trace_here) = ring;
 }
 
 void trace_use(uint32_t cpu, struct trace_ring *ring)

@@ -77,8 +77,6 @@ static inline void trace_local(const void *space, enum trace_type type, uint32_t
 
 /* From here on trace_local() means @ring, which @space maps; NULL for none. */
 void trace_load(struct trace_ring *ring, const void *space);
-/* The same on @cpu, which stands still (arch/world.h) or is this one. */
-void trace_load_on(uint32_t cpu, struct trace_ring *ring, const void *space);
 
 /* From here on trace_note() on @cpu means @ring, SENSITIVE; NULL, as at first: it notes nothing. */
 void trace_use(uint32_t cpu, struct trace_ring *ring);
