@@ -303,7 +303,7 @@ static void rest(uint32_t cpu)
 	until = rq_next_wake(cpu);
 	if (audit.period && cpu == 0)
 		until = MIN(until, audit_timer_next(&audit));
-	if (monitor_polls && cpu == 0)
+	if (cpu == 0 && monitor_polls)
 		until = MIN(until, begin + sched_slice());
 	if (!rq_has_work(cpu, begin))
 		idle_until(until);
