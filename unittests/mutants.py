@@ -10,6 +10,7 @@ MAP, DOMAIN, SWITCH, MITIGATE = "asi/map.c", "asi/domain.c", "asi/switch.c", "as
 PIC, PIT, PC, BZIMAGE = "vmm/dev/pic.c", "vmm/dev/pit.c", "vmm/platform.c", "vmm/bzimage.c"
 WINDOW, GUESTRAM, AUDIT_EPT = "asi/window.h", "vmm/guestram.c", "vmm/audit_ept.c"
 RUNQUEUE, SCHEDULE, READY, POST = "vmm/runqueue.c", "vmm/schedule.c", "vmm/ready.c", "vmm/post.c"
+CONSOLE, LINE = "drivers/console.c", "lib/lineedit.c"
 STARTUP, IPI, CPUID, WORLD, VCPU = "vmm/startup.c", "vmm/lapic_ipi.c", "vmm/exit_cpuid.c", "arch/x86/world.c", "vmm/vcpu.c"
 
 _SCRUB = "clear_words(hpa_to_direct(first), nr_blocks * PAGEBLOCK_SIZE);"
@@ -370,8 +371,32 @@ MUTANTS = [
     ("pc-any-vcpu", "platform", (PC, " && v->id == BOOT_VCPU", "")),
     ("pc-deadline-untold", "platform walk_devices", (PC, "moved || p->pic.intr", "p->pic.intr")),
     ("pc-missed-twice", "platform", (PC, "pass_edges(p, rdtsc());\n\tvector", "vector")),
-    ("com1-no-gate", "platform", ("vmm/com1.c", "(c->mcr & (MCR_OUT2 | MCR_LOOP)) == MCR_OUT2", "true")),
-    ("com1-no-edge", "platform", ("vmm/com1.c", "c->sent = false;\n\tupdate_irq(vm);", "")),
+    ("com1-no-gate", "com1", ("vmm/com1.c", "(c->mcr & (MCR_OUT2 | MCR_LOOP)) == MCR_OUT2", "true")),
+    ("com1-no-edge", "com1", ("vmm/com1.c", "c->sent = false;\n\tupdate_irq(vm);", "")),
+    ("com1-refuses-early", "com1", ("vmm/com1.c", "c->wait_count == COM1_LINE", "c->wait_count == COM1_FIFO")),
+    ("com1-overtakes", "com1", ("vmm/com1.c", "!c->wait_count && rx_has_room(c)", "rx_has_room(c)")),
+    ("com1-waits-for-ever", "com1", ("vmm/com1.c", "value = read_register(&vm->com1, reg);\n\n\tupdate_irq(vm);\n\tlet_in(vm);",
+                                     "value = read_register(&vm->com1, reg);\n\n\tupdate_irq(vm);")),
+    ("com1-no-second-edge", "com1", ("vmm/com1.c", "value = read_register(&vm->com1, reg);\n\n\tupdate_irq(vm);\n\tlet_in(vm);",
+                                     "value = read_register(&vm->com1, reg);\n\n\tlet_in(vm);\n\tupdate_irq(vm);")),
+    ("com1-in-loopback", "com1", ("vmm/com1.c", " && !(c->mcr & MCR_LOOP);", ";")),
+    ("com1-back-over-name", "com1", ("vmm/com1.c", "if (!c->column)\n\t\t\treturn;", "")),
+    ("com1-always-wakes", "com1", ("vmm/com1.c", "c->connected && vm->platform.present && (c->ier & IER_RX)", "c->connected")),
+    ("console-row-goes-on", "console", (CONSOLE, "if (unlikely(console_row) && console_row != owner)", "if (false)")),
+    ("console-no-prefix", "console", (CONSOLE, "if (unlikely(owner) && console_row != owner)", "if (owner && !console_row)")),
+    ("console-any-reader", "console", (CONSOLE, "console_reader == this_cpu(cpu_number) + 1;", "console_reader;")),
+    ("console-deaf-writer", "console", (CONSOLE, "if (unlikely(reads))", "if (false)")),
+    ("console-silent-loss", "console", (CONSOLE, "if (unlikely(did & UART_OVERRUN))\n\t\tconsole_overrun = true;", "")),
+    ("console-diverts-input", "console", (CONSOLE, "uart16550_get(input_port, &byte)", "uart16550_get(console_port, &byte)")),
+    ("line-history-changed", "lineedit", (LINE, "memcpy(e->draft, e->text, e->len + 1);", "")),
+    ("line-crlf-twice", "lineedit", (LINE, "key == '\\n' && last == '\\r'", "false")),
+    ("line-one-too-many", "lineedit", (LINE, "e->len == LINE_LEN", "e->len == LINE_LEN - 1")),
+    ("line-cursor-stays", "lineedit", (LINE, "if (e->cursor < e->len)\n\t\tshow", "if (false)\n\t\tshow")),
+    ("expose-beyond", "asi_audit", ("asi/expose.c", "va + len <= (uint64_t)w->end", "va < (uint64_t)w->end")),
+    ("expose-all-excused", "asi_audit", ("asi/expose.c", "if (i == nr_exposed)\n\t\t\treturn false;", "")),
+    ("input-slept-over", "thread_sched", (SCHEDULE, "void apic_console_input(void)\n{\n\tsched_ask(this_cpu(cpu_number));", "void apic_console_input(void)\n{")),
+    ("input-not-polled", "thread_sched", (SCHEDULE, "if (cpu == 0 && monitor_polls)", "if (false)")),
+    ("input-alone-for-ever", "thread_sched", (SCHEDULE, "(audit.period || monitor_polls)", "audit.period")),
     ("bzimage-file-end", "bzimage", (BZIMAGE, "size - out->len >= SYSSIZE_UNIT", "false")),
     ("bzimage-any-header", "bzimage", (BZIMAGE, " || header_end > HEADER_LIMIT", "")),
     ("bzimage-initrd-over-kernel", "bzimage", (BZIMAGE, "MIN(limit, plan->start.v)", "limit")),

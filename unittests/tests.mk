@@ -316,6 +316,9 @@ test_devices_SRCS := vmm/dev/rtc.c vmm/dev/fwcfg.c vmm/dev/pci.c
 UNIT_TESTS += platform
 test_platform_SRCS := unittests/fake/vmx.c unittests/fake/cpu.c vmm/inject.c $(LAPIC_SRCS) $(PORT_SRCS)
 
+UNIT_TESTS += com1
+test_com1_SRCS := $(test_platform_SRCS)
+
 # Ports at random, under libFuzzer (make fuzz) and in test_walk_devices:
 fuzz_devices_SRCS := $(test_platform_SRCS)
 
