@@ -328,6 +328,8 @@ static bool is_wanted_back(const struct vcpu *v)
 void vcpu_turns(struct vcpu *v)
 {
 	for (;;) {
+		/* A kick that waits since the guest ran: not every machine's makes a guest with IF clear exit (Bochs's do not). */
+		irq_window();
 		if (vcpu_ready(v, v->turn_end)) {
 			turn(v);
 			/* Bochs does not interrupt a guest that has interrupts off: what is pending comes here. */
