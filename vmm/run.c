@@ -332,8 +332,6 @@ void vcpu_turns(struct vcpu *v)
 		irq_window();
 		if (vcpu_ready(v, v->turn_end)) {
 			turn(v);
-			/* Bochs does not interrupt a guest that has interrupts off: what is pending comes here. */
-			irq_window();
 			if (is_wanted_back(v))
 				break;
 		} else {
