@@ -56,6 +56,7 @@ end
 ^]
 expose sensitive_word
 expose sensitive_word
+map endless sensitive_word
 audit
 surface endless
 vms
@@ -128,9 +129,10 @@ def check_reports(found):
 
 
 def check_walks(lines):
-    shown, hidden = records(lines, "map")
+    shown, hidden, exposed = records(lines, "map")
     demand(shown["mapped"] and len(shown["restricted"]) == len(shown["unrestricted"]) == 4, f"map idt: {shown}")
     demand(int(shown["restricted"][3], 0) & 0xFFFFFFFFF000 == int(shown["unrestricted"][3], 0) & 0xFFFFFFFFF000, "the IDT is at two places")
+    demand(exposed["mapped"] and exposed["experiment"] and "experiment" not in shown, f"map sensitive_word, exposed: {exposed}")
     demand(not hidden["mapped"] and int(hidden["unrestricted"][3], 0) & 1, f"map boot_stack_bottom: {hidden}")
 
 
