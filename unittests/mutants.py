@@ -10,7 +10,7 @@ MAP, DOMAIN, SWITCH, MITIGATE = "asi/map.c", "asi/domain.c", "asi/switch.c", "as
 PIC, PIT, PC, BZIMAGE = "vmm/dev/pic.c", "vmm/dev/pit.c", "vmm/platform.c", "vmm/bzimage.c"
 WINDOW, GUESTRAM, AUDIT_EPT = "asi/window.h", "vmm/guestram.c", "vmm/audit_ept.c"
 RUNQUEUE, SCHEDULE, READY, POST = "vmm/runqueue.c", "vmm/schedule.c", "vmm/ready.c", "vmm/post.c"
-CONSOLE, LINE = "drivers/console.c", "lib/lineedit.c"
+CONSOLE, LINE, MONITOR = "drivers/console.c", "lib/lineedit.c", "boot/monitor.c"
 STARTUP, IPI, CPUID, WORLD, VCPU = "vmm/startup.c", "vmm/lapic_ipi.c", "vmm/exit_cpuid.c", "arch/x86/world.c", "vmm/vcpu.c"
 
 _SCRUB = "clear_words(hpa_to_direct(first), nr_blocks * PAGEBLOCK_SIZE);"
@@ -394,6 +394,15 @@ MUTANTS = [
     ("line-cursor-stays", "lineedit", (LINE, "if (e->cursor < e->len)\n\t\tshow", "if (false)\n\t\tshow")),
     ("expose-beyond", "asi_audit", ("asi/expose.c", "va + len <= (uint64_t)w->end", "va < (uint64_t)w->end")),
     ("expose-all-excused", "asi_audit", ("asi/expose.c", "if (i == nr_exposed)\n\t\t\treturn false;", "")),
+    ("monitor-types-to-gone", "monitor", (MONITOR, "if (!vm || sched_has_ended(vm)) {", "if (!vm) {")),
+    ("monitor-gone-to-itself", "monitor", (MONITOR, "said_ended = true;\n\t\treturn;", "type_to_nobody();\n\t\treturn;")),
+    ("monitor-line-left", "monitor", (MONITOR, "line_next(&editor);\n\tif", "line_show(&editor);\n\tif")),
+    ("monitor-forgets-rest", "monitor", (MONITOR, "if (!quits && console_has_input())", "if (false)")),
+    ("monitor-not-detached", "monitor", (MONITOR, "attach(typing_to, false);", "")),
+    ("monitor-says-often", "monitor", (MONITOR, "said_full = !taken;", "")),
+    ("monitor-after-quit", "monitor", (MONITOR, "while (!quits && console_get", "while (console_get"), (MONITOR, "if (!quits && console_has_input())", "if (console_has_input())")),
+    ("monitor-audit-unnoted", "monitor", ("boot/monitor_commands.c", "monitor_note_violations(violations);", "")),
+    ("monitor-quit-leaves-vms", "monitor", ("boot/monitor_commands.c", "if (guests_vm(nr))", "if (false)")),
     ("input-slept-over", "thread_sched", (SCHEDULE, "void apic_console_input(void)\n{\n\tsched_ask(this_cpu(cpu_number));", "void apic_console_input(void)\n{")),
     ("input-not-polled", "thread_sched", (SCHEDULE, "if (cpu == 0 && monitor_polls)", "if (false)")),
     ("input-alone-for-ever", "thread_sched", (SCHEDULE, "(audit.period || monitor_polls)", "audit.period")),

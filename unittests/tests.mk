@@ -27,6 +27,9 @@ test_lineedit_SRCS := lib/lineedit.c lib/fmt.c
 UNIT_TESTS += console
 test_console_SRCS := drivers/console.c lib/parse.c unittests/fake/cpu.c
 
+UNIT_TESTS += monitor
+test_monitor_SRCS := boot/monitor.c boot/monitor_commands.c lib/lineedit.c lib/parse.c lib/json.c lib/log.c lib/fmt.c unittests/fake/console.c unittests/fake/cpu.c
+
 UNIT_TESTS += options
 test_options_SRCS := boot/options.c vmm/vmoptions.c lib/parse.c lib/fmt.c
 

@@ -57,6 +57,7 @@ class Typist:
     def __init__(self, link):
         self.link = link
         self.queue = b""
+        self.row = ""  # that the machine has begun, and not ended yet
         self.up = False  # the monitor has said that it listens, and has not quit
         self.answers = 0
         self.guest = None
@@ -156,7 +157,7 @@ class Script(Typist):
         super().poll()
         if self.queue or self.answers < self.awaited or not self.up:
             return
-        if self.wanted is not None and self.wanted not in self.said:
+        if self.wanted is not None and self.wanted not in self.said + self.row:
             return
         self.wanted = None
         text = self.read_line()
