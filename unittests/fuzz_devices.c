@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * libFuzzer on a PC's devices: bytes become accesses to ports of every width, time that passes, interrupts that are taken or
- * not, bytes that come in at COM1, and rings of virtio devices. After each step what the exit path relies on must hold.
+ * libFuzzer on a PC's devices: bytes become accesses to ports and to the registers of local and I/O APIC of every width, time
+ * that passes, interrupts that are taken or not, bytes that come in at COM1, and rings of virtio devices. After each step what
+ * the exit path relies on must hold.
  *
  * A step is eight bytes: what, size, port (2), value (4).
  */
@@ -16,6 +17,7 @@
 #include "lib/log.h"
 #include "unittests/fake/vmx.h"
 #include "unittests/virtio_driver.h"
+#include "vmm/acpi.h"
 #include "vmm/lapic.h"
 #include "vmm/ports.h"
 #include "vmm/post.h"
@@ -41,6 +43,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 #define COPIED_MAX ((QUEUE_SIZE - 2) * 4096 + QUEUE_SIZE * 16 + 64)
 
 static uint64_t nr_accesses, nr_interrupts, nr_resets, nr_served;
+static struct lapic lapic;
 static char cmdline[] = "a command line";
 static char disk[SECTORS * 512];
 
@@ -57,15 +60,23 @@ void mock_assert(const int result, const char *const expression, const char *con
 void console_write(const char *text, size_t len)
 {
 	for (size_t i = 0; i < len; i++)
-		CHECK(text[i] == '\n' || text[i] == '\t' || (text[i] >= ' ' && text[i] <= '~'));
+		CHECK(text[i] == '\n' || text[i] == '\t' || (text[i] >= ' ' && text[i] <= '~') ||
+		      (VM->com1.attached && (text[i] == '\r' || text[i] == '\b')));
 }
+
+static struct mem_owner owner = { .id = 1 };
 
 static void power_on(void)
 {
 	fake_vcpu_reset();
 	strcpy(fake_vm.options.name, "f");
+	fake_vm.owner = &owner;
 	fake_vm.options.cpus = 1;
 	fake_vm.ram_bytes = MiB(64);
+	fake_vm.options.platform = VM_PLATFORM_APIC;
+	V->lapic = &lapic;
+	lapic_init(V);
+	lapic_mmio_write(V, LAPIC_PAGE + 16 * LAPIC_SVR, 4, 0x1ff);
 	platform_start(VM);
 	PC->fwcfg.cmdline = cmdline;
 	PC->fwcfg.cmdline_len = sizeof(cmdline) - 1;
@@ -85,6 +96,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 /* What run.c does before an entry. */
 static void enter(void)
 {
+	uint32_t info;
+
 	post_collect(V);
 	vcpu_check_timer(V, fake_tsc);
 	CHECK(!V->timer_deadline ||
@@ -92,8 +105,10 @@ static void enter(void)
 	vmcs_write(VMCS_ENTRY_INTR_INFO, 0);
 	vcpu_deliver_events(V);
 	V->events.due = V->events.windows ? 0 : ~0UL;
-	if (vmcs_read32(VMCS_ENTRY_INTR_INFO) & INTR_INFO_VALID) {
-		CHECK(vmcs_read(VMCS_GUEST_RFLAGS) & RFLAGS_IF);
+	info = vmcs_read32(VMCS_ENTRY_INTR_INFO);
+	if (info & INTR_INFO_VALID) {
+		CHECK((info & INTR_TYPE_MASK) == INTR_TYPE_NMI ||
+		      (vmcs_read(VMCS_GUEST_RFLAGS) & RFLAGS_IF));
 		nr_interrupts++;
 	}
 }
@@ -111,8 +126,11 @@ static void check_state(void)
 	for (unsigned int i = 0; i < PIT_CHANNELS; i++)
 		CHECK(PC->pit.channel[i].count >= 1 && PC->pit.channel[i].count <= 65536);
 	/* Somebody who may interrupt is seen at the end of the exit, and an edge that matters has its deadline. */
-	CHECK(!PC->pic.intr || V->events.due == 0);
-	CHECK(!pic_wants(&PC->pic, IRQ_TIMER) || !PC->edge || PC->deadline == PC->edge);
+	CHECK(!PC->pic.intr || !lapic_takes_extint(&lapic) || V->events.due == 0);
+	CHECK(!(pic_wants(&PC->pic, IRQ_TIMER) || ioapic_wants(&PC->ioapic, ACPI_TIMER_PIN)) ||
+	      !PC->edge || PC->deadline == PC->edge);
+	/* All messages have been sent. */
+	CHECK(!PC->ioapic.due);
 }
 
 static void access_port(uint8_t how, uint16_t port, uint32_t value)
@@ -157,16 +175,36 @@ static void write_rings(uint8_t how, uint16_t at, uint32_t value)
 	}
 }
 
+/* Local APIC or I/O APIC; the registers that there are most of the time. */
+static void access_memory(uint8_t how, uint16_t raw, uint32_t value)
+{
+	static const uint16_t registers[] = { 0, 0x10, 0xb0, 0xf0, 0x300, 0x310, 0x320, 0x350 };
+	unsigned int size = 1u << how % 4, at = raw & 0x8000 ? registers[raw & 7] : raw & 0xfff;
+
+	nr_accesses++;
+	if (how & 0x40) {
+		CHECK(platform_has_page(VM, IOAPIC_PAGE + at));
+		if (how & 0x80)
+			platform_mmio_read(VM, IOAPIC_PAGE + at, size);
+		else
+			platform_mmio_write(VM, IOAPIC_PAGE + at, size, value);
+	} else if (how & 0x80) {
+		lapic_mmio_read(V, LAPIC_PAGE + at, size);
+	} else {
+		lapic_mmio_write(V, LAPIC_PAGE + at, size, value);
+	}
+}
+
 /* Ports that have something, so that few accesses are wasted. */
 static uint16_t port_of(uint16_t raw)
 {
 	static const uint16_t ports[] = {
-		0x20,	0x21,	0xa0,	0xa1,	0x4d0,	0x4d1,	0x40,	0x41,	0x42,
-		0x43,	0x61,	0x70,	0x71,	0x64,	0x92,	0xe9,	0x3d4,	0x3d5,
-		0x510,	0x511,	0xcf8,	0xcf9,	0xcfc,	0xcfd,	0xcfe,	0xc040, 0xc044,
-		0xc048, 0xc04e, 0xc050, 0xc050, 0xc052, 0xc053, 0xc080, 0xc084, 0xc088,
-		0xc08c, 0xc08e, 0xc090, 0xc090, 0xc092, 0xc093, 0xc094, 0xc098, 0x3f8,
-		0x3f9,	0x3fa,	0x3fb,	0x3fc,	0x3fd,	0x3fe,	0x3ff,	0xf4,
+		0x20,	0x21,	0xa0,	0xa1,	0x4d0,	0x4d1,	0x40,	0x41,	0x42,	0x43,
+		0x61,	0x70,	0x71,	0x64,	0x92,	0xe9,	0x3d4,	0x3d5,	0x510,	0x511,
+		0xcf8,	0xcf9,	0x600,	0x602,	0x604,	0x608,	0xf5,	0xcfc,	0x3f8,	0x3f9,
+		0xcfd,	0xcfe,	0xc040, 0xc044, 0xc048, 0xc04e, 0xc050, 0xc050, 0xc052, 0xc053,
+		0xc080, 0xc084, 0xc088, 0xc08c, 0xc08e, 0xc090, 0xc090, 0xc092, 0xc093, 0xc094,
+		0xc098, 0x3fa,	0x3fb,	0x3fc,	0x3fd,	0x3fe,	0x3ff,	0xf4,
 	};
 
 	return raw & 0xc000 ? ports[raw % (sizeof(ports) / sizeof(ports[0]))] : raw;
@@ -182,7 +220,10 @@ static void step(const uint8_t *b)
 		fake_tsc += value >> (b[1] & 31);
 		break;
 	case 1:
-		com1_receive(VM, b[4]);
+		if (!b[5])
+			com1_attach(VM, b[4] & 1);
+		if (!com1_receive(VM, b[4]))
+			CHECK(VM->com1.wait_count == COM1_LINE);
 		break;
 	case 2:
 		vmcs_write(VMCS_GUEST_RFLAGS, RFLAGS_FIXED | (b[1] & 1 ? RFLAGS_IF : 0));
@@ -190,7 +231,7 @@ static void step(const uint8_t *b)
 	case 3:
 		post_collect(V);
 		platform_halted(V);
-		CHECK(V->timer_deadline == PC->deadline);
+		CHECK(lapic_timer_deadline(&lapic) || V->timer_deadline == PC->deadline);
 		return; /* the deadline is exact now, and may be none */
 	case 4:
 	case 5:
@@ -198,9 +239,14 @@ static void step(const uint8_t *b)
 		break;
 	case 6:
 	case 7:
+	case 8:
+		access_memory(b[1], port, value);
+		break;
+	case 9:
+	case 10:
 		write_rings(b[1], port, value);
 		break;
-	case 8: /* 16 bits to a device's register of notifications */
+	case 11: /* 16 bits to a device's register of notifications */
 		access_port(1, (b[1] & 1 ? DISK : CONSOLE) + 16, b[1] & 2 ? 0 : 1);
 		break;
 	default:

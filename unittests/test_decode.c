@@ -404,9 +404,39 @@ static void test_alu_without_flags(void **state)
 	assert_true(flags == 0x8d7);
 }
 
+/* Asked again, it says the same; other bytes, another length or mode is another question, and an error is not kept. */
+static void test_again(void **state)
+{
+	static const union insn_bytes mov = { .byte = { 0x89, 0x07 } }, inc = { .byte = { 0xff } },
+				      none = { .byte = { 0 } };
+	struct decode_memo memo = { .mode = 0 };
+	const struct insn *insn;
+
+	(void)state;
+	for (unsigned int i = 0; i < 2; i++) {
+		assert_int_equal(decode_again(&memo, &mov, 15, DECODE_64, &insn), 0);
+		assert_int_equal(insn->op, INSN_MOV);
+		assert_int_equal(insn->len, 2);
+		assert_int_equal(insn->mem.addr_size, 8);
+		memo.insn.imm = 7; /* still there the second time: it was not decoded anew */
+	}
+	assert_int_equal(memo.insn.imm, 7);
+	assert_int_equal(decode_again(&memo, &mov, 15, DECODE_32, &insn), 0);
+	assert_int_equal(insn->mem.addr_size, 4);
+	assert_int_equal(decode_again(&memo, &mov, 1, DECODE_32, &insn), -E2BIG);
+	for (unsigned int i = 0; i < 2; i++) {
+		assert_int_equal(decode_again(&memo, &inc, 15, DECODE_64, &insn), -EINVAL);
+		assert_int_equal(decode_again(&memo, &none, 0, DECODE_64, &insn), -E2BIG);
+		assert_int_equal(decode_again(&memo, &none, 0, DECODE_64, &insn), -E2BIG);
+		assert_int_equal(decode_again(&memo, &mov, 15, DECODE_64, &insn), 0);
+		assert_int_equal(insn->mem.addr_size, 8);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_again),
 		cmocka_unit_test(test_table),
 		cmocka_unit_test(test_offset),
 		cmocka_unit_test(test_alu_as_cpu),

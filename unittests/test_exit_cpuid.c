@@ -49,6 +49,14 @@ bool fpu_xsavec_works(void)
 	return xsavec_works;
 }
 
+static uint64_t host_misc_enable = ~0UL;
+
+uint64_t rdmsr(uint32_t msr)
+{
+	assert_int_equal(msr, MSR_MISC_ENABLE);
+	return host_misc_enable;
+}
+
 void console_write(const char *text, size_t len)
 {
 	(void)text;
@@ -127,13 +135,16 @@ static void test_apic(void **state)
 
 static void test_zero_leaves(void **state)
 {
-	static const uint32_t leaves[] = { 3,	5,    6,    8,	  9,	0xa,  0xc,	 0xe,
+	static const uint32_t leaves[] = { 3,	5,    8,    9,	  0xa,	0xc,  0xe,
 					   0xf, 0x10, 0x11, 0x12, 0x13, 0x14, 0x80000005 };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(leaves) / sizeof(leaves[0]); i++)
 		for (uint32_t sub = 0; sub < 4; sub++)
 			assert_true(is_zero(guest(leaves[i], sub)));
+	/* ARAT, and nothing else of the host's power. */
+	assert_int_equal(guest(6, 0).eax, BIT(2));
+	assert_int_equal(guest(6, 1).ebx | guest(6, 1).ecx | guest(6, 1).edx, 0);
 }
 
 static void test_hypervisor_leaves(void **state)
@@ -270,6 +281,11 @@ static void test_offered_registers(void **state)
 	assert_int_equal(guest_cpu()->xcr0, 0xe7);
 	assert_int_equal(guest_cpu()->phys_mask, 0xffffffffff);
 	assert_true(guest_cpu()->efer & EFER_NXE);
+	/* Fast strings are what they are, and nothing else of the host's. */
+	assert_int_equal(guest_cpu()->misc_enable, 0x1801);
+	host_misc_enable = 0x850088;
+	exit_cpuid_init();
+	assert_int_equal(guest_cpu()->misc_enable, 0x1800);
 }
 
 static void test_controls(void **state)

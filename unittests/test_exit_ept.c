@@ -307,6 +307,33 @@ static void test_lapic_page(void **state)
 	assert_int_equal(*tpr, 0x14);
 }
 
+/* The I/O APIC's page, by the same instructions; and RAM is not asked for. */
+static void test_ioapic_page(void **state)
+{
+	(void)state;
+	fake_vm.platform.apic = true;
+	ioapic_init(&fake_vm.platform.ioapic);
+	map_result = 0;
+	V->regs[RAX] = 1;
+	memcpy(ram + CODE, "\x89\x03", 2); /* mov [rbx], eax */
+	vmcs_write(VMCS_GUEST_PHYS_ADDR, IOAPIC_PAGE);
+	vmcs_write(VMCS_EXIT_QUAL, EPT_QUAL_LINEAR | EPT_QUAL_TRANSLATED | EPT_QUAL_WRITE);
+	assert_int_equal(exit_ept_violation(V), RESUME);
+	assert_int_equal(nr_skipped, 2);
+	memcpy(ram + CODE, "\x8b\x4b\x10", 3); /* mov ecx, [rbx + 0x10] */
+	vmcs_write(VMCS_GUEST_PHYS_ADDR, IOAPIC_PAGE + 0x10);
+	vmcs_write(VMCS_EXIT_QUAL, EPT_QUAL_LINEAR | EPT_QUAL_TRANSLATED | EPT_QUAL_READ);
+	assert_int_equal(exit_ept_violation(V), RESUME);
+	assert_int_equal(nr_skipped, 3);
+	assert_int_equal(V->regs[RCX], 0x170011);
+	assert_int_equal(fake_nr_unserved, 0);
+	fake_vm.platform.apic = false;
+	map_result = -EFAULT;
+	assert_int_equal(exit_ept_violation(V), RESUME);
+	assert_int_equal(V->regs[RCX], 0xffffffff);
+	assert_int_equal(fake_nr_unserved, 1);
+}
+
 static void test_misconfig_panics(void **state)
 {
 	(void)state;
@@ -324,6 +351,7 @@ int main(void)
 		cmocka_unit_test_setup(test_movs_and_lods, reset),
 		cmocka_unit_test_setup(test_protected_mode, reset),
 		cmocka_unit_test_setup(test_lapic_page, reset),
+		cmocka_unit_test_setup(test_ioapic_page, reset),
 		cmocka_unit_test_setup(test_misconfig_panics, reset),
 	};
 

@@ -15,7 +15,8 @@
 #define V	 (&fake_vcpu)
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
-static struct guest_cpu cpu = { .efer = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE };
+static struct guest_cpu cpu = { .efer = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE,
+				.misc_enable = 0x1801 };
 
 const struct guest_cpu *guest_cpu(void)
 {

@@ -83,6 +83,32 @@ static void test_modes(void **state)
 	}
 }
 
+/* Entries of page tables: eight bytes or four, and none where there is no RAM. */
+static void test_entries(void **state)
+{
+	const uint64_t value = 0x8877665544332211;
+
+	(void)state;
+	for (enum guest_map map = GUEST_MAP_ALL; map <= GUEST_MAP_NONE; map++) {
+		uint64_t entry = 1;
+
+		start(map, 9);
+		assert_int_equal(guestmem_write(&vm, GPA(3 * UNIT - 8), &value, 8), 0);
+		assert_int_equal(guestmem_read_entry(&vm, GPA(3 * UNIT - 8), true, &entry), 0);
+		assert_int_equal(entry, value);
+		assert_int_equal(guestmem_read_entry(&vm, GPA(3 * UNIT - 8), false, &entry), 0);
+		assert_int_equal(entry, 0x44332211);
+		assert_int_equal(guestmem_read_entry(&vm, GPA(3 * UNIT - 4), false, &entry), 0);
+		assert_int_equal(entry, 0x88776655);
+		assert_int_equal(guestmem_read_entry(&vm, GPA(MiB(9)), true, &entry), -EFAULT);
+		assert_int_equal(entry, 0);
+		assert_int_equal(guestmem_read_entry(&vm, GPA(GUEST_HOLE_START), true, &entry),
+				 -EFAULT);
+		assert_int_equal(guestmem_read_entry(&vm, GPA(~7UL), true, &entry), -EFAULT);
+		finish();
+	}
+}
+
 /* What is given back is reached by nobody, is clean, and can be taken again. */
 static void test_release_claim(void **state)
 {
@@ -414,15 +440,11 @@ static int setup(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_modes),
-		cmocka_unit_test(test_release_claim),
-		cmocka_unit_test(test_claim_is_clear),
-		cmocka_unit_test(test_bad_ranges),
-		cmocka_unit_test(test_1g_leaves),
-		cmocka_unit_test(test_no_memory),
-		cmocka_unit_test(test_walk),
-		cmocka_unit_test(test_both_want),
-		cmocka_unit_test(test_claimed_and_gone),
+		cmocka_unit_test(test_modes),	      cmocka_unit_test(test_entries),
+		cmocka_unit_test(test_release_claim), cmocka_unit_test(test_claim_is_clear),
+		cmocka_unit_test(test_bad_ranges),    cmocka_unit_test(test_1g_leaves),
+		cmocka_unit_test(test_no_memory),     cmocka_unit_test(test_walk),
+		cmocka_unit_test(test_both_want),     cmocka_unit_test(test_claimed_and_gone),
 		cmocka_unit_test(test_walk_of_two),
 	};
 

@@ -30,6 +30,12 @@ int guestmem_read(const struct vm *vm, gpa_t gpa, void *buf, size_t len)
 	return 0;
 }
 
+int guestmem_read_entry(const struct vm *vm, gpa_t gpa, bool wide, uint64_t *entry)
+{
+	*entry = 0;
+	return guestmem_read(vm, gpa, entry, wide ? 8 : 4);
+}
+
 static void put64(uint64_t gpa, uint64_t v)
 {
 	memcpy(ram + gpa, &v, sizeof(v));

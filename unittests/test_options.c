@@ -134,6 +134,26 @@ static void test_idle_words(void **state)
 	}
 }
 
+static void test_monitor_words(void **state)
+{
+	struct options o;
+
+	(void)state;
+	options_parse("", &o);
+	assert_int_equal(o.monitor, MONITOR_OFF);
+	options_parse("monitor=on", &o);
+	assert_int_equal(o.monitor, MONITOR_ON);
+	options_parse("monitor=on monitor=poll", &o);
+	assert_int_equal(o.monitor, MONITOR_POLL);
+	options_parse("monitor=poll monitor=off", &o);
+	assert_int_equal(o.monitor, MONITOR_OFF);
+	assert_int_equal(o.nr_problems, 0);
+	options_parse("monitor=yes", &o);
+	assert_int_equal(o.monitor, MONITOR_OFF);
+	assert_string_equal(o.problems[0],
+			    "option \"monitor=yes\" ignored: on, off and poll are known");
+}
+
 /* A wrong word costs one line that names it, and the words around it still count. */
 static void test_hypervisor_problems(void **state)
 {
@@ -204,6 +224,7 @@ static void test_guest_words(void **state)
 		{ "limit=2500 mem=1", { .mem_mib = 1, .cpus = 1, .args = "", .limit_ms = 2500 } },
 		{ "mem=8388608", { .mem_mib = 8388608, .cpus = 1, .args = "" } },
 		{ "platform=pic", { DEFAULTS, .platform = VM_PLATFORM_PIC } },
+		{ "platform=apic", { DEFAULTS, .platform = VM_PLATFORM_APIC, .apic = true } },
 		{ "platform=pic platform=none", { DEFAULTS, .platform = VM_PLATFORM_NONE } },
 		{ "name=x -- a b  name=y --",
 		  { .name = "x", .mem_mib = 0, .cpus = 1, .args = "a b  name=y --" } },
@@ -271,9 +292,13 @@ static void test_apic(void **state)
 		{ "apic=off", 0 },
 		{ "apic=on apic=off mem=5000", 0 },
 		{ "-- apic=on", 0 },
-		{ "apic=on mem=4078", 1 },
-		{ "apic=on mem=4079", -1 },
-		{ "mem=4079 apic=on -- x", -1 },
+		{ "apic=on mem=3840", 1 },
+		{ "apic=on mem=3841", -1 },
+		{ "mem=3841 apic=on -- x", -1 },
+		{ "platform=apic", 1 },
+		{ "platform=apic platform=pic", 0 },
+		{ "platform=pic", 0 },
+		{ "platform=apic mem=3841", -1 },
 	};
 
 	(void)state;
@@ -286,7 +311,7 @@ static void test_apic(void **state)
 		if (!r)
 			assert_int_equal(o.apic, cases[i].want);
 		else
-			assert_string_equal(why, "apic=on: mem= is at most 4078 then");
+			assert_string_equal(why, "apic=on: mem= is at most 3840 then");
 	}
 }
 
@@ -307,9 +332,10 @@ static void test_cpus(void **state)
 		{ "cpus=8 cpus=1", 1, false, NULL },
 		{ "apic=off cpus=8 cpus=1", 1, false, NULL },
 		{ "apic=off apic=on cpus=3", 3, true, NULL },
-		{ "cpus=3 mem=4078", 3, true, NULL },
-		{ "cpus=3 mem=4079", 0, false, "apic=on: mem= is at most 4078 then" },
-		{ "cpus=1 mem=4079", 1, false, NULL },
+		{ "cpus=3 mem=3840", 3, true, NULL },
+		{ "cpus=3 mem=3841", 0, false, "apic=on: mem= is at most 3840 then" },
+		{ "cpus=1 mem=3841", 1, false, NULL },
+		{ "apic=off platform=apic", 0, false, "apic=off: platform=apic needs local APICs" },
 		{ "cpus=2 apic=off", 0, false, "apic=off: only the first of 2 vCPUs could run" },
 		{ "apic=off cpus=8", 0, false, "apic=off: only the first of 8 vCPUs could run" },
 		{ "apic=on apic=off cpus=8", 0, false,
@@ -410,6 +436,7 @@ int main(void)
 		cmocka_unit_test(test_sibling_words),
 		cmocka_unit_test(test_mitigate_words),
 		cmocka_unit_test(test_idle_words),
+		cmocka_unit_test(test_monitor_words),
 		cmocka_unit_test(test_hypervisor_problems),
 		cmocka_unit_test(test_hypervisor_many_problems),
 		cmocka_unit_test(test_guest_words),

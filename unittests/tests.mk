@@ -21,6 +21,15 @@ test_fmt_SRCS := lib/fmt.c lib/log.c lib/json.c lib/jsonlist.c
 UNIT_TESTS += parse
 test_parse_SRCS := lib/parse.c
 
+UNIT_TESTS += lineedit
+test_lineedit_SRCS := lib/lineedit.c lib/fmt.c
+
+UNIT_TESTS += console
+test_console_SRCS := drivers/console.c lib/parse.c unittests/fake/cpu.c
+
+UNIT_TESTS += monitor
+test_monitor_SRCS := boot/monitor.c boot/monitor_commands.c lib/lineedit.c lib/parse.c lib/json.c lib/log.c lib/fmt.c unittests/fake/console.c unittests/fake/cpu.c
+
 UNIT_TESTS += options
 test_options_SRCS := boot/options.c vmm/vmoptions.c lib/parse.c lib/fmt.c
 
@@ -75,10 +84,10 @@ UNIT_TESTS += vmalloc
 test_vmalloc_SRCS := mm/vmarea.c unittests/fake/hostmap.c $(test_buddy_SRCS)
 
 # Exit handlers, on the fake VMCS of unittests/fake/vmx.c.
-DEVICE_SRCS := vmm/dev/pic.c vmm/dev/pit.c vmm/dev/rtc.c vmm/dev/fwcfg.c vmm/dev/pci.c
+DEVICE_SRCS := vmm/dev/pic.c vmm/dev/pit.c vmm/dev/rtc.c vmm/dev/fwcfg.c vmm/dev/pci.c vmm/dev/ioapic.c vmm/dev/acpipm.c
 LAPIC_SRCS := vmm/lapic.c vmm/lapic_ipi.c vmm/lapic_timer.c vmm/timer.c vmm/post.c vmm/startup.c vmm/platform.c $(DEVICE_SRCS)
 VIRTIO_SRCS := vmm/dev/virtqueue.c vmm/dev/virtio.c vmm/dev/virtio_blk.c vmm/dev/virtio_console.c
-PORT_SRCS := vmm/ports.c vmm/com1.c $(VIRTIO_SRCS) lib/log.c lib/fmt.c
+PORT_SRCS := vmm/ports.c vmm/com1.c $(VIRTIO_SRCS) unittests/fake/console.c lib/log.c lib/fmt.c
 FAKE_VCPU_SRCS := unittests/fake/vmx.c vmm/vcpu_regs.c unittests/fake/cpu.c vmm/inject.c vmm/exit_event.c $(LAPIC_SRCS)
 
 UNIT_TESTS += inject
@@ -160,7 +169,7 @@ UNIT_TESTS += asi_crossing
 test_asi_crossing_SRCS := asi/crossing.c asi/describe.c lib/fmt.c mm/memmap.c $(test_buddy_SRCS)
 
 UNIT_TESTS += asi_map
-test_asi_map_SRCS := asi/audit.c asi/audit_rules.c asi/surface.c asi/switch.c asi/shootdown.c asi/stun.c mm/vmarea.c mm/vmalloc.c \
+test_asi_map_SRCS := asi/audit.c asi/audit_rules.c asi/surface.c asi/expose.c asi/switch.c asi/shootdown.c asi/stun.c mm/vmarea.c mm/vmalloc.c \
 	unittests/host/hostmap_tables.c lib/log.c lib/fmt.c $(test_asi_switch_SRCS)
 
 UNIT_TESTS += asi_audit
@@ -195,7 +204,7 @@ UNIT_TESTS += vmx
 test_vmx_SRCS := arch/x86/vmx.c arch/x86/vmxctls.c unittests/fake/vmxcpu.c unittests/fake/cpu.c
 
 UNIT_TESTS += vm
-test_vm_SRCS := vmm/vm.c vmm/owner.c vmm/vcpu.c vmm/trace.c vmm/guestram.c vmm/ept.c vmm/inject.c $(LAPIC_SRCS) vmm/platform_create.c vmm/loader.c \
+test_vm_SRCS := vmm/vm.c vmm/owner.c vmm/vcpu.c vmm/trace.c vmm/guestram.c vmm/ept.c vmm/inject.c $(LAPIC_SRCS) vmm/platform_create.c vmm/acpi.c vmm/loader.c \
 	vmm/loader_linux.c vmm/bzimage.c vmm/multiboot.c vmm/image_place.c vmm/mbi.c mm/ptable.c lib/log.c lib/fmt.c $(test_kmalloc_SRCS) unittests/fake/vm.c
 
 UNIT_TESTS += window
@@ -308,8 +317,20 @@ test_pit_SRCS := vmm/dev/pit.c
 UNIT_TESTS += devices
 test_devices_SRCS := vmm/dev/rtc.c vmm/dev/fwcfg.c vmm/dev/pci.c
 
+UNIT_TESTS += ioapic
+test_ioapic_SRCS := vmm/dev/ioapic.c
+
+UNIT_TESTS += guest_acpi
+test_guest_acpi_SRCS := vmm/acpi.c vmm/dev/acpipm.c drivers/acpi.c lib/log.c lib/fmt.c
+
 UNIT_TESTS += platform
 test_platform_SRCS := unittests/fake/vmx.c unittests/fake/cpu.c vmm/inject.c $(LAPIC_SRCS) $(PORT_SRCS)
+
+UNIT_TESTS += platform_apic
+test_platform_apic_SRCS := $(test_platform_SRCS)
+
+UNIT_TESTS += com1
+test_com1_SRCS := $(test_platform_SRCS)
 
 UNIT_TESTS += virtio
 test_virtio_SRCS := $(test_platform_SRCS)

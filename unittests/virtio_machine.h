@@ -7,6 +7,7 @@
 
 #define SECTORS 100
 
+static struct mem_owner owner = { .id = 1 };
 static char console[8192];
 static uint8_t *disk; /* a block of its own, so that the sanitizer knows its ends */
 
@@ -21,6 +22,7 @@ static inline int start(void **state)
 	fake_vcpu_reset();
 	memset(console, 0, sizeof(console));
 	memset(guest_ram, 0, sizeof(guest_ram));
+	fake_vm.owner = &owner;
 	strcpy(fake_vm.options.name, "t");
 	fake_vm.ram_bytes = GUEST_RAM_SIZE;
 	platform_start(VM);

@@ -8,6 +8,7 @@
 #pragma once
 
 #define PORT_EXIT 0xf4 /* a write of v ends the guest: 0 = pass, else fail with that code */
+#define PORT_MARK 0xf5 /* a write of v has the exits so far reported, as the @mark record v */
 
 #define HC_VERSION 0 /* result: HC_ABI_VERSION */
 #define HC_EXIT	   1 /* arg1: the verdict, as for PORT_EXIT; does not return */

@@ -8,10 +8,11 @@
 #include "arch/tsc.h"
 
 struct guest_cpu {
-	uint64_t cr4;	    /* bits a guest may set */
-	uint64_t xcr0;	    /* likewise */
-	uint64_t efer;	    /* likewise, LMA included */
-	uint64_t phys_mask; /* guest-physical address bits */
+	uint64_t cr4;	      /* bits a guest may set */
+	uint64_t xcr0;	      /* likewise */
+	uint64_t efer;	      /* likewise, LMA included */
+	uint64_t phys_mask;   /* guest-physical address bits */
+	uint64_t misc_enable; /* what IA32_MISC_ENABLE reads */
 };
 
 /*

@@ -372,6 +372,22 @@ int decode_insn(const uint8_t *bytes, size_t len, enum decode_mode mode, struct 
 	return 0;
 }
 
+int decode_again(struct decode_memo *memo, const union insn_bytes *bytes, size_t len,
+		 enum decode_mode mode, const struct insn **out)
+{
+	int err;
+
+	*out = &memo->insn;
+	if (memo->bytes.word[0] == bytes->word[0] && memo->bytes.word[1] == bytes->word[1] &&
+	    memo->len == len && memo->mode == mode)
+		return 0;
+	err = decode_insn(bytes->byte, len, mode, &memo->insn);
+	memo->len = len;
+	memo->mode = err ? (enum decode_mode)0 : mode;
+	memo->bytes = *bytes;
+	return err;
+}
+
 uint64_t decode_offset(const struct insn_mem *mem, const uint64_t regs[16], uint64_t next_rip)
 {
 	uint64_t sum = (uint64_t)mem->disp;

@@ -64,6 +64,24 @@ struct insn {
 	struct insn_mem src; /* MOVS only, which copies from here to @mem */
 };
 
+/* The bytes of an instruction and what follows; behind those that could be had there are zeros. */
+union insn_bytes {
+	uint8_t byte[DECODE_LEN_MAX + 1];
+	uint64_t word[2];
+};
+
+/* The last instruction that was decoded: device registers are accessed by few places in a system. */
+struct decode_memo {
+	union insn_bytes bytes;
+	size_t len;
+	enum decode_mode mode; /* 0: none yet */
+	struct insn insn;
+};
+
+/* As decode_insn(), but of the same bytes as the last time it knows the answer. *@out is part of @memo. */
+int decode_again(struct decode_memo *memo, const union insn_bytes *bytes, size_t len,
+		 enum decode_mode mode, const struct insn **out) __must_check;
+
 /*
  * Decodes the instruction at @bytes. -E2BIG: it goes on behind @len; -EINVAL: it
  * is illegal, has no memory operand or is none of the above.

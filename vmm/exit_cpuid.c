@@ -24,6 +24,9 @@
 #define LEAF_EXTENDED	  0x80000000u
 #define LEAF_EXTENDED_MAX 0x80000008u
 
+/* Branch trace and PEBS. */
+#define MISC_ENABLE_UNAVAILABLE 0x1800
+
 /* x87, SSE, AVX, and the three of AVX-512: the state that fpu.c switches. No MPX, PKRU, AMX. */
 #define XCR0_OFFERED 0xe7u
 
@@ -71,7 +74,7 @@
 
 /*
  * By leaf and subleaf, the subleaves of a leaf without a gap. A leaf that has no row reads 0:
- * 3 (serial number), 5 (MONITOR), 6 (thermal, power), 9 (DCA), 0xa (performance counters), 0xf and
+ * 3 (serial number), 5 (MONITOR), 9 (DCA), 0xa (performance counters), 0xf and
  * 0x10 (RDT), 0x12 (SGX), 0x14 (PT).
  */
 static const struct row {
@@ -89,6 +92,8 @@ static const struct row {
 	{ 4, true, 2, 0x3fff, ALL, ALL, ALL },
 	{ 4, true, 3, 0x3fff, ALL, ALL, ALL },
 	{ 4, true, 4, 0x3fff, ALL, ALL, ALL },
+	/* No thermal sensors and states of power, but ARAT, filled in: the local APIC's timer never stops. */
+	{ 6, false, 0, 0, 0, 0, 0 },
 	{ 7, true, 0, 0, LEAF7_EBX, LEAF7_ECX, LEAF7_EDX },
 	/* Topology: of the VM, filled in at the time. */
 	{ 0xb, true, 0, 0, 0, 0, 0 },
@@ -354,6 +359,7 @@ void __init exit_cpuid_init(void)
 	find(0, 0)->eax = LEAF_MAX;
 	find(LEAF_EXTENDED, 0)->eax = LEAF_EXTENDED_MAX;
 	find(1, 0)->ecx |= CPUID_1_ECX_HYPERVISOR;
+	find(6, 0)->eax |= CPUID_6_EAX_ARAT; /* or systems keep another timer running beside it */
 	find(7, 0)->ebx |= CPUID_7_EBX_TSC_ADJUST; /* systems trust their TSC only with it */
 	fill_frequencies();
 	fill_xsave();
@@ -366,6 +372,9 @@ void __init exit_cpuid_init(void)
 	cpuid_guest.phys_mask = BITS(phys_bits - 1, 0);
 	cpuid_guest.cr4 = offered_cr4();
 	cpuid_guest.efer = EFER_SCE | EFER_LME | EFER_LMA;
+	/* Systems choose how they copy and clear by the first of these: it has to be true of this CPU. */
+	cpuid_guest.misc_enable =
+		MISC_ENABLE_UNAVAILABLE | (rdmsr(MSR_MISC_ENABLE) & MISC_ENABLE_FAST_STRINGS);
 	if (find(LEAF_EXTENDED + 1, 0)->edx & CPUID_81_EDX_NX)
 		cpuid_guest.efer |= EFER_NXE;
 }

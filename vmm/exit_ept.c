@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * EPT violations: RAM touched for the first time is mapped; elsewhere the instruction is executed here. The local
- * APIC answers; where nothing does, it is as on a bus without devices: reads give all ones, writes vanish.
+ * EPT violations: RAM touched for the first time is mapped; elsewhere the instruction is executed here. Local and I/O
+ * APIC answer; where nothing does, it is as on a bus without devices: reads give all ones, writes vanish.
  */
 #include "arch/regs.h"
 #include "arch/vmx.h"
@@ -45,6 +45,8 @@ static uint64_t bus_read(struct vcpu *v, uint64_t gpa, unsigned int size)
 {
 	if (lapic_has_page(v, gpa))
 		return lapic_mmio_read(v, gpa, size);
+	if (platform_has_page(v->vm, gpa))
+		return platform_mmio_read(v->vm, gpa, size);
 	return ones(size);
 }
 
@@ -52,6 +54,8 @@ static void bus_write(struct vcpu *v, uint64_t gpa, unsigned int size, uint64_t 
 {
 	if (lapic_has_page(v, gpa))
 		lapic_mmio_write(v, gpa, size, value);
+	else if (platform_has_page(v->vm, gpa))
+		platform_mmio_write(v->vm, gpa, size, (uint32_t)value);
 }
 
 static uint64_t sign_extend(uint64_t value, unsigned int size)
@@ -147,28 +151,34 @@ static enum exit_action do_string(struct vcpu *v, const struct insn *insn, uint6
 	return RESUME;
 }
 
-/* A data access to a device or to nothing. */
-static enum exit_action serve_device(struct vcpu *v, uint64_t gpa, bool write)
+/* Where a device answers there is no RAM. */
+static bool has_device(const struct vcpu *v, uint64_t gpa)
 {
-	uint8_t bytes[DECODE_LEN_MAX];
-	size_t len = linear_fetch(v, bytes, sizeof(bytes));
-	struct insn insn;
+	return lapic_has_page(v, gpa) || platform_has_page(v->vm, gpa);
+}
+
+/* A data access to a @device or to nothing. */
+static enum exit_action serve_device(struct vcpu *v, uint64_t gpa, bool device, bool write)
+{
+	union insn_bytes bytes = { .word = { 0, 0 } };
+	size_t len = linear_fetch(v, bytes.byte, DECODE_LEN_MAX);
+	const struct insn *insn;
 
 	/* The guest may have changed the bytes since: then it gets what they now say. */
-	if (decode_insn(bytes, len, linear_code_size(v), &insn)) {
-		report_bytes(v, bytes, (unsigned int)len);
+	if (decode_again(&v->decoded, &bytes, len, linear_code_size(v), &insn)) {
+		report_bytes(v, bytes.byte, (unsigned int)len);
 		return exit_stop(v, "no-decode");
 	}
-	if (!lapic_has_page(v, gpa))
-		report_unserved(v->vm, "address", gpa, insn.size, write);
-	switch (insn.op) {
+	if (!device)
+		report_unserved(v->vm, "address", gpa, insn->size, write);
+	switch (insn->op) {
 	case INSN_STOS:
 	case INSN_LODS:
 	case INSN_MOVS:
-		return do_string(v, &insn, gpa, write);
+		return do_string(v, insn, gpa, write);
 	default:
-		do_two_operands(v, &insn, gpa);
-		vcpu_skip_bytes(v, insn.len);
+		do_two_operands(v, insn, gpa);
+		vcpu_skip_bytes(v, insn->len);
 		return RESUME;
 	}
 }
@@ -177,9 +187,9 @@ enum exit_action exit_ept_violation(struct vcpu *v)
 {
 	uint64_t qual = vmcs_read(VMCS_EXIT_QUAL), gpa = vmcs_read(VMCS_GUEST_PHYS_ADDR);
 	const uint64_t own_access = EPT_QUAL_LINEAR | EPT_QUAL_TRANSLATED;
-	bool delivering = v->events.reinject_info & INTR_INFO_VALID;
+	bool delivering = v->events.reinject_info & INTR_INFO_VALID, device = has_device(v, gpa);
 
-	switch (ept_map_ram(v->vm, GPA(gpa))) {
+	switch (device ? -EFAULT : ept_map_ram(v->vm, GPA(gpa))) {
 	case 0:
 		/*
 		 * SDM, "Exit qualification for EPT violations": an IRET that faulted had ended
@@ -200,7 +210,7 @@ enum exit_action exit_ept_violation(struct vcpu *v)
 		return exit_stop(v, "wild-page-table");
 	if (qual & EPT_QUAL_FETCH)
 		return exit_stop(v, "wild-fetch");
-	return serve_device(v, gpa, qual & EPT_QUAL_WRITE);
+	return serve_device(v, gpa, device, qual & EPT_QUAL_WRITE);
 }
 
 /* The guest has no part in how its EPT entries look: this is our bug. */

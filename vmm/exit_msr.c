@@ -11,13 +11,11 @@
 #include "vmm/exit.h"
 #include "vmm/lapic.h"
 
-enum read_rule { READ_GP, READ_LAPIC, READ_VALUE, READ_EFER, READ_PAT };
+enum read_rule { READ_GP, READ_LAPIC, READ_VALUE, READ_MISC, READ_EFER, READ_PAT };
 enum write_rule { WRITE_GP, WRITE_LAPIC, WRITE_IGNORED, WRITE_SAME, WRITE_EFER, WRITE_PAT };
 
 #define MSR_BIOS_UPDT_TRIG 0x79
 
-/* Fast strings on; branch trace and PEBS not available. */
-#define MISC_ENABLE_VALUE 0x1801
 /* Some microcode, so that nobody looks for a newer one. */
 #define MICROCODE_VALUE (1UL << 32)
 /* MTRRs on, everything write-back; no ranges (MTRRCAP is 0). They have no effect under EPT. */
@@ -38,7 +36,7 @@ static const struct msr {
 	{ MSR_BIOS_UPDT_TRIG, READ_GP, WRITE_IGNORED, 0 },
 	{ MSR_BIOS_SIGN_ID, READ_VALUE, WRITE_IGNORED, MICROCODE_VALUE },
 	{ MSR_MTRRCAP, READ_VALUE, WRITE_GP, 0 },
-	{ MSR_MISC_ENABLE, READ_VALUE, WRITE_IGNORED, MISC_ENABLE_VALUE },
+	{ MSR_MISC_ENABLE, READ_MISC, WRITE_IGNORED, 0 },
 	{ MSR_DEBUGCTL, READ_VALUE, WRITE_SAME, 0 },
 	{ MSR_PAT, READ_PAT, WRITE_PAT, 0 },
 	{ MSR_MTRR_DEF_TYPE, READ_VALUE, WRITE_IGNORED, MTRR_VALUE },
@@ -76,6 +74,9 @@ enum exit_action exit_rdmsr(struct vcpu *v)
 		break;
 	case READ_VALUE:
 		value = m->value;
+		break;
+	case READ_MISC:
+		value = guest_cpu()->misc_enable;
 		break;
 	case READ_EFER:
 		value = vmcs_read(VMCS_GUEST_EFER);

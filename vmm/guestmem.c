@@ -80,6 +80,21 @@ int guestmem_read(const struct vm *vm, gpa_t gpa, void *buf, size_t len)
 	return copy_all(vm, gpa, buf, len, false);
 }
 
+int guestmem_read_entry(const struct vm *vm, gpa_t gpa, bool wide, uint64_t *entry)
+{
+	hpa_t frame = frame_of(vm, gpa);
+	const char *at;
+
+	*entry = 0;
+	if (unlikely(vm->window.table))
+		return guestmem_read(vm, gpa, entry, wide ? 8 : 4);
+	if (frame.v == HPA_NONE.v)
+		return -EFAULT;
+	at = (const char *)hpa_to_local(frame) + gpa.v % PAGE_SIZE;
+	*entry = wide ? *(const volatile uint64_t *)at : *(const volatile uint32_t *)at;
+	return 0;
+}
+
 int guestmem_write(const struct vm *vm, gpa_t gpa, const void *buf, size_t len)
 {
 	return copy_all(vm, gpa, (char *)(uintptr_t)buf, len, true);
@@ -99,8 +114,8 @@ int guestmem_translate(struct vcpu *v, gva_t gva, uint32_t access, gpa_t *gpa, u
 
 	if (vcpu_cpl(v) == 3)
 		access |= PF_USER;
-	/* SDM, "PDPTE registers": the walk starts from these, not from memory. */
-	for (uint32_t i = 0; i < ARRAY_SIZE(p.pdpte); i++)
+	/* SDM, "PDPTE registers": without long mode the walk starts from these, not from memory. */
+	for (uint32_t i = 0; i < ARRAY_SIZE(p.pdpte) && !(p.efer & EFER_LMA); i++)
 		p.pdpte[i] = vmcs_read(VMCS_GUEST_PDPTE0 + 2 * i);
 	return guestwalk(v->vm, &p, gva, access, gpa, error);
 }

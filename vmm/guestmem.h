@@ -24,6 +24,8 @@ bool guestmem_is_ram(const struct vm *vm, gpa_t gpa, uint64_t len);
  * address are one access, so that other vCPUs see, and write, both or neither.
  */
 __must_check int guestmem_read(const struct vm *vm, gpa_t gpa, void *buf, size_t len);
+/* An entry of a page table, 8 or 4 bytes, aligned: the quick way. */
+__must_check int guestmem_read_entry(const struct vm *vm, gpa_t gpa, bool wide, uint64_t *entry);
 __must_check int guestmem_write(const struct vm *vm, gpa_t gpa, const void *buf, size_t len);
 
 /*

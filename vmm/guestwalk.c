@@ -25,8 +25,8 @@ static bool nx_enabled(const struct guest_paging *p)
 	return p->efer & EFER_NXE;
 }
 
-/* Bits of an entry of 8 bytes that must be 0. */
-static uint64_t reserved_bits(const struct walk *w, unsigned int level, bool leaf)
+/* Bits of any entry of 8 bytes that must be 0. */
+static uint64_t reserved_everywhere(const struct walk *w)
 {
 	uint64_t reserved = BITS(51, 0) & ~w->p->phys_mask & PTE_ADDR_MASK;
 
@@ -34,11 +34,16 @@ static uint64_t reserved_bits(const struct walk *w, unsigned int level, bool lea
 		reserved |= PTE_NX;
 	if (!(w->p->efer & EFER_LMA))
 		reserved |= BITS(62, 52);
-	if (level == 3)
-		reserved |= PTE_PS;
-	if (leaf && level > 0) /* bit 12 is the PAT bit */
-		reserved |= BITS(PAGE_SHIFT + BITS_LONG * level - 1, 13);
 	return reserved;
+}
+
+/* And of one of this level besides. */
+static uint64_t reserved_here(unsigned int level, bool leaf)
+{
+	if (level == 3)
+		return PTE_PS;
+	/* Bit 12 is the PAT bit. */
+	return leaf && level > 0 ? BITS(PAGE_SHIFT + BITS_LONG * level - 1, 13) : 0;
 }
 
 /* A 4-MByte page: PSE-36 puts address bits 39:32 into bits 20:13; bit 21 is reserved. */
@@ -50,8 +55,7 @@ static bool leaf_4m(struct walk *w, uint32_t entry, uint64_t *base)
 
 static bool read_entry(struct walk *w, uint64_t at, uint64_t *entry)
 {
-	*entry = 0;
-	return !guestmem_read(w->vm, GPA(at), entry, w->wide ? 8 : 4) && (*entry & PTE_P);
+	return !guestmem_read_entry(w->vm, GPA(at), w->wide, entry) && (*entry & PTE_P);
 }
 
 /* Walks from the table at @table, which is of @level, to a leaf. False: w->fault says why. */
@@ -59,6 +63,7 @@ static bool walk_down(struct walk *w, uint64_t table, unsigned int level, uint64
 {
 	unsigned int bits = w->wide ? BITS_LONG : BITS_32BIT;
 	bool large_ok = w->wide || (w->p->cr4 & CR4_PSE);
+	uint64_t reserved = reserved_everywhere(w);
 
 	for (;; level--) {
 		unsigned int shift = PAGE_SHIFT + bits * level;
@@ -69,7 +74,7 @@ static bool walk_down(struct walk *w, uint64_t table, unsigned int level, uint64
 			return false;
 		leaf = level == 0 || (level < 3 && (entry & PTE_PS) && large_ok);
 		table = entry & (w->wide ? PTE_ADDR_MASK : BITS(31, 12));
-		if (w->wide ? (entry & reserved_bits(w, level, leaf)) != 0
+		if (w->wide ? (entry & (reserved | reserved_here(level, leaf))) != 0
 			    : leaf && level && !leaf_4m(w, (uint32_t)entry, &table)) {
 			w->fault = PF_PRESENT | PF_RSVD;
 			return false;

@@ -6,6 +6,7 @@
 #include "lib/string.h"
 #include "vmm/cpuid.h"
 #include "vmm/lapic_internal.h"
+#include "vmm/platform.h"
 #include "vmm/post.h"
 #include "vmm/vcpu.h"
 
@@ -115,12 +116,15 @@ bool lapic_enabled(const struct lapic *l)
 	return l->base & APIC_BASE_EN;
 }
 
-/* The highest vector of eight registers; -1: none. */
+/* The highest vector of eight registers; -1: none. Two at a time: each interrupt costs several looks. */
 static int highest(const uint32_t *set)
 {
-	for (int i = 7; i >= 0; i--)
-		if (set[i])
-			return i * 32 + (int)bit_highest(set[i]);
+	for (int i = 6; i >= 0; i -= 2) {
+		uint64_t two = (uint64_t)set[i + 1] << 32 | set[i];
+
+		if (two)
+			return i * 32 + (int)bit_highest(two);
+	}
 	return -1;
 }
 
@@ -212,13 +216,18 @@ void lapic_set_cr8(struct vcpu *v, uint64_t cr8)
 	set_tpr(v, (uint32_t)cr8 << 4);
 }
 
-/* A level-triggered interrupt's EOI would go on to an I/O APIC; there is none. */
+/* SDM, "Signaling Interrupt Servicing Completion": I/O APICs hear of the end of level-triggered interrupts. */
 static void end_of_interrupt(struct vcpu *v)
 {
 	int vector = highest(&v->lapic->regs[LAPIC_ISR]);
+	uint32_t bit;
 
-	if (vector >= 0)
-		v->lapic->regs[LAPIC_ISR + vector / 32] &= ~(1U << vector % 32);
+	if (vector < 0)
+		return;
+	bit = 1U << vector % 32;
+	v->lapic->regs[LAPIC_ISR + vector / 32] &= ~bit;
+	if (v->lapic->regs[LAPIC_TMR + vector / 32] & bit)
+		platform_eoi(v->vm, (uint8_t)vector);
 	look(v);
 }
 
@@ -244,6 +253,8 @@ static void set_lvt(struct vcpu *v, enum lapic_reg reg, uint32_t value)
 		lapic_timer_write(v, reg, value);
 	else
 		v->lapic->regs[reg] = value;
+	if (reg == LAPIC_LVT_LINT0)
+		v->events.due = 0; /* the PIC may interrupt now */
 }
 
 static uint32_t read_reg(struct vcpu *v, unsigned int reg)

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The wires of a PC: timer and COM1 to the PIC, the PIC to the first vCPU; TSC to clocks of the PIT. Any vCPU may
- * touch a register; what that means for the first one it finds in its post. That one acknowledges and keeps the time.
+ * The wires of a PC: timer and COM1 to the PIC and the I/O APIC, the PIC to the first vCPU, the I/O APIC to all; TSC to
+ * clocks of the PIT. Any vCPU may touch a register; what that means for the first one it finds in its post. That one
+ * acknowledges and keeps the time.
  */
 #include "vmm/platform.h"
 #include "arch/insn.h"
 #include "arch/tsc.h"
 #include "lib/bitops.h"
+#include "vmm/acpi.h"
 #include "vmm/post.h"
 #include "vmm/vcpu.h"
 #include "vmm/vm.h"
@@ -14,17 +16,28 @@
 #define TIMER_CHANNEL 0
 #define BOOT_VCPU     0 /* its number: the PIC is wired to it */
 
+/*
+ * TSC ticks from one edge of a timer that goes by itself to the next at the least: a few exits, as for the local APIC's.
+ * The PIC waits for its acknowledge; the I/O APIC does not, and the guest would do nothing but take interrupts.
+ */
+#define EDGE_MIN 5000
+
 static uint64_t tsc_hz(void)
 {
 	return tsc_khz() * 1000;
 }
 
-/* Seconds and the rest apart: no product overflows, and nothing drifts. */
-static uint64_t clock_of(uint64_t tsc)
+/* Clocks of @of_hz. Seconds and the rest apart: no product overflows, and nothing drifts. */
+static uint64_t scale(uint64_t tsc, uint64_t of_hz)
 {
 	uint64_t hz = tsc_hz();
 
-	return tsc / hz * PIT_HZ + tsc % hz * PIT_HZ / hz;
+	return tsc / hz * of_hz + tsc % hz * of_hz / hz;
+}
+
+static uint64_t clock_of(uint64_t tsc)
+{
+	return scale(tsc, PIT_HZ);
 }
 
 /* The first TSC of that clock. */
@@ -53,22 +66,61 @@ static void find_edge(struct platform *p, uint64_t clock)
 	p->edge = rise ? tsc_of(rise) : 0;
 }
 
+/* The messages that the I/O APIC has: at most one for each pin. */
+static __noinline void send_due(struct vm *vm)
+{
+	struct ioapic *io = &vm->platform.ioapic;
+	struct lapic_message m;
+	int pin;
+
+	while ((pin = ioapic_next(io, &m)) >= 0)
+		ioapic_sent(io, (unsigned int)pin, lapic_deliver(vm, &m, NULL));
+}
+
+static void send_messages(struct vm *vm)
+{
+	if (unlikely(vm->platform.ioapic.due))
+		send_due(vm);
+}
+
+static unsigned int pin_of(enum platform_irq irq)
+{
+	return irq == IRQ_TIMER ? ACPI_TIMER_PIN : irq;
+}
+
+static void set_line(struct platform *p, enum platform_irq irq, bool high)
+{
+	pic_set(&p->pic, irq, high);
+	ioapic_set(&p->ioapic, pin_of(irq), high);
+}
+
 /*
  * The timer's edges up to @now; several are one. Between them its line stays high, which a real one's does not: a
  * guest that does not run for a while would lose the request when the line falls.
  */
-static void pass_edges(struct platform *p, uint64_t now)
+static void pass_edges(struct vm *vm, uint64_t now)
 {
+	struct platform *p = &vm->platform;
+
 	if (likely(!p->edge || now < p->edge))
 		return;
 	pic_pulse(&p->pic, IRQ_TIMER);
+	ioapic_pulse(&p->ioapic, ACPI_TIMER_PIN);
+	send_messages(vm);
 	find_edge(p, clock_of(now));
+	if (p->edge)
+		p->edge = MAX(p->edge, now + EDGE_MIN);
+}
+
+static bool ioapic_wants_timer(const struct platform *p)
+{
+	return ioapic_wants(&p->ioapic, ACPI_TIMER_PIN);
 }
 
 /* The edge counts if it would make a request. */
 static uint64_t exact_deadline(const struct platform *p)
 {
-	return pic_wants(&p->pic, IRQ_TIMER) ? p->edge : 0;
+	return pic_wants(&p->pic, IRQ_TIMER) || ioapic_wants_timer(p) ? p->edge : 0;
 }
 
 /* By the first vCPU itself, outside of its port accesses: what it does next needs the deadline. */
@@ -94,13 +146,14 @@ static void settle(struct vm *vm)
 		WRITE_ONCE(p->deadline, deadline);
 	if (moved || p->pic.intr)
 		post_platform(vm, BOOT_VCPU);
+	send_messages(vm);
 }
 
 void platform_set_irq(struct vm *vm, enum platform_irq irq, bool high)
 {
 	if (!vm->platform.present)
 		return;
-	pic_set(&vm->platform.pic, irq, high);
+	set_line(&vm->platform, irq, high);
 	settle(vm);
 }
 
@@ -109,14 +162,18 @@ bool platform_interrupts(const struct vcpu *v)
 	return READ_ONCE(v->vm->platform.pic.intr) && is_wired(v);
 }
 
-/* Edges that came while the request was there are part of it. */
+/*
+ * Edges that came while the request was there are part of it; but on the way into the guest no message can be sent, so
+ * one that the I/O APIC wants too waits for its deadline, which has passed.
+ */
 uint8_t platform_ack(struct vcpu *v)
 {
 	struct platform *p = &v->vm->platform;
 	uint64_t flags = spin_lock(&v->vm->lock);
 	uint8_t vector;
 
-	pass_edges(p, rdtsc());
+	if (!ioapic_wants_timer(p))
+		pass_edges(v->vm, rdtsc());
 	vector = pic_ack(&p->pic);
 	if (exact_deadline(p))
 		set_own_deadline(v, exact_deadline(p));
@@ -137,7 +194,7 @@ void platform_expire(struct vcpu *v, uint64_t now)
 	if (!platform_deadline(v) || now < platform_deadline(v))
 		return;
 	flags = spin_lock(&v->vm->lock);
-	pass_edges(p, now);
+	pass_edges(v->vm, now);
 	set_own_deadline(v, exact_deadline(p));
 	spin_unlock(&v->vm->lock, flags);
 }
@@ -159,7 +216,7 @@ uint8_t platform_read_pic(struct vm *vm, unsigned int chip, bool odd)
 {
 	uint8_t value;
 
-	pass_edges(&vm->platform, rdtsc()); /* IRR shows them, masked or not */
+	pass_edges(vm, rdtsc()); /* IRR shows them, masked or not */
 	value = pic_read(&vm->platform.pic, chip, odd);
 	settle(vm); /* it may have been a poll */
 	return value;
@@ -167,7 +224,7 @@ uint8_t platform_read_pic(struct vm *vm, unsigned int chip, bool odd)
 
 void platform_write_pic(struct vm *vm, unsigned int chip, bool odd, uint8_t value)
 {
-	pass_edges(&vm->platform, rdtsc()); /* before a mask opens or a request goes */
+	pass_edges(vm, rdtsc()); /* before a mask opens or a request goes */
 	pic_write(&vm->platform.pic, chip, odd, value);
 	settle(vm);
 }
@@ -188,11 +245,11 @@ void platform_write_pit(struct vm *vm, unsigned int reg, uint8_t value)
 	struct platform *p = &vm->platform;
 	uint64_t now = rdtsc(), clock = clock_of(now);
 
-	pass_edges(p, now);
+	pass_edges(vm, now);
 	pit_write(&p->pit, reg, value, clock);
 	/* A control word sets the output at once, and a low one takes the request back. */
 	if (reg == PIT_CONTROL || !pit_out(&p->pit, TIMER_CHANNEL, clock))
-		pic_set(&p->pic, IRQ_TIMER, pit_out(&p->pit, TIMER_CHANNEL, clock));
+		set_line(p, IRQ_TIMER, pit_out(&p->pit, TIMER_CHANNEL, clock));
 	find_edge(p, clock);
 	settle(vm);
 }
@@ -212,16 +269,69 @@ uint8_t platform_read_rtc(struct vm *vm)
 	return rtc_read(&vm->platform.rtc, (rdtsc() - vm->platform.start) / tsc_hz());
 }
 
+static uint64_t pm_clock(const struct vm *vm)
+{
+	return scale(rdtsc() - vm->platform.start, ACPI_PM_HZ);
+}
+
+uint32_t platform_read_pm(struct vm *vm, unsigned int reg, unsigned int size)
+{
+	return acpipm_read(&vm->platform.pm, reg, size, pm_clock(vm));
+}
+
+bool platform_write_pm(struct vm *vm, unsigned int reg, unsigned int size, uint32_t value)
+{
+	return acpipm_write(&vm->platform.pm, reg, size, value, pm_clock(vm));
+}
+
+/* ---- I/O APIC ---- */
+
+bool platform_has_page(const struct vm *vm, uint64_t gpa)
+{
+	return vm->platform.apic && gpa >> 12 == IOAPIC_PAGE >> 12;
+}
+
+uint32_t platform_mmio_read(struct vm *vm, uint64_t gpa, unsigned int size)
+{
+	uint64_t flags = spin_lock(&vm->lock);
+	uint32_t value = ioapic_read(&vm->platform.ioapic, gpa & 0xfff, size);
+
+	spin_unlock(&vm->lock, flags);
+	return value;
+}
+
+void platform_mmio_write(struct vm *vm, uint64_t gpa, unsigned int size, uint32_t value)
+{
+	uint64_t flags = spin_lock(&vm->lock);
+
+	pass_edges(vm, rdtsc()); /* before a mask opens: they were masked */
+	ioapic_write(&vm->platform.ioapic, gpa & 0xfff, size, value);
+	settle(vm);
+	spin_unlock(&vm->lock, flags);
+}
+
+void platform_eoi(struct vm *vm, uint8_t vector)
+{
+	uint64_t flags = spin_lock(&vm->lock);
+
+	ioapic_eoi(&vm->platform.ioapic, vector);
+	send_messages(vm);
+	spin_unlock(&vm->lock, flags);
+}
+
 void platform_start(struct vm *vm)
 {
 	struct platform *p = &vm->platform;
 
 	p->present = vm->hole_is_ram = true;
+	p->apic = vm->options.platform == VM_PLATFORM_APIC;
 	p->start = rdtsc();
 	pic_init(&p->pic);
 	pit_init(&p->pit, clock_of(p->start));
-	pic_set(&p->pic, IRQ_TIMER,
-		true); /* as its output is; the edge is past when the PIC is set up */
+	ioapic_init(&p->ioapic);
+	p->ioapic.id = ACPI_IOAPIC_ID << 24;
+	/* As its output is; the edge is past when somebody listens. */
+	set_line(p, IRQ_TIMER, true);
 	find_edge(p, clock_of(p->start));
 	rtc_init(&p->rtc, vm->ram_bytes);
 	p->fwcfg.ram_bytes = vm->ram_bytes;

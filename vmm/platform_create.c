@@ -4,6 +4,7 @@
 #include "lib/errno.h"
 #include "lib/string.h"
 #include "mm/vmalloc.h"
+#include "vmm/acpi.h"
 #include "vmm/platform.h"
 #include "vmm/vm.h"
 
@@ -45,11 +46,15 @@ int platform_create(struct vm *vm)
 {
 	int err;
 
-	if (vm->options.platform != VM_PLATFORM_PIC)
+	if (vm->options.platform != VM_PLATFORM_PIC && vm->options.platform != VM_PLATFORM_APIC)
 		return 0;
 	platform_start(vm);
 	err = copy_cmdline(vm);
-	return err ? err : copy_disk(vm);
+	if (!err)
+		err = copy_disk(vm);
+	if (!err && vm->options.platform == VM_PLATFORM_APIC)
+		err = acpi_place(vm);
+	return err;
 }
 
 void platform_destroy(struct vm *vm)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The table of ports. Registers are bytes: wider accesses are those of the bytes in a row, each to whoever is there, but
- * for PCI's and what is behind it, fw_cfg's and the verdict.
+ * for PCI's and what is behind it, fw_cfg's, ACPI's and the verdict.
  */
 #include "vmm/ports.h"
 #include "lib/bitops.h"
@@ -14,6 +14,7 @@ enum port_device {
 	PORT_NONE, /* reads give ones, writes vanish; the first are reported */
 	PORT_COM1,
 	PORT_VERDICT,
+	PORT_MARKS,
 	PORT_PC_FIRST, /* from here on with a platform only */
 	PORT_PIC = PORT_PC_FIRST,
 	PORT_ELCR,
@@ -27,6 +28,7 @@ enum port_device {
 	PORT_FWCFG,
 	PORT_PCI,
 	PORT_VIRTIO,
+	PORT_PM,     /* with ACPI only */
 	PORT_ABSENT, /* as PORT_NONE, and not worth a line: where guests look for what a PC may lack */
 };
 
@@ -56,6 +58,7 @@ static const uint8_t devices[PORTS_NR] = {
 	[0xa0 ... 0xa1] = PORT_PIC,
 	[0xe9] = PORT_DEBUG,
 	[PORT_EXIT] = PORT_VERDICT,
+	[PORT_MARK] = PORT_MARKS,
 	[0x2e8 ... 0x2ef] = PORT_ABSENT, /* COM4 */
 	[0x2f8 ... 0x2ff] = PORT_ABSENT, /* COM2 */
 	[0x3c0 ... 0x3d3] = PORT_ABSENT, /* VGA */
@@ -65,6 +68,7 @@ static const uint8_t devices[PORTS_NR] = {
 	[COM1_BASE... COM1_BASE + COM1_NR - 1] = PORT_COM1,
 	[ELCR_BASE... ELCR_BASE + 1] = PORT_ELCR,
 	[FWCFG_SELECTOR... FWCFG_SELECTOR + 1] = PORT_FWCFG,
+	[ACPI_PM_BASE... ACPI_PM_BASE + ACPI_PM_NR - 1] = PORT_PM,
 	[PCI_BASE... PCI_BASE + 7] = PORT_PCI,
 };
 
@@ -76,7 +80,9 @@ static enum port_device device_at(const struct vm *vm, uint32_t port)
 		device = devices[port];
 	else if (pci_slot_at(&vm->platform.pci, port) != PCI_SLOTS)
 		device = PORT_VIRTIO;
-	return device >= PORT_PC_FIRST && !vm->platform.present ? PORT_NONE : device;
+	if (device >= PORT_PC_FIRST && !vm->platform.present)
+		return PORT_NONE;
+	return device == PORT_PM && !vm->platform.apic ? PORT_NONE : device;
 }
 
 static uint32_t ones(unsigned int size)
@@ -88,6 +94,12 @@ static bool reset(struct vm *vm)
 {
 	vm_stop(vm, VERDICT_STOPPED, "reset", 0);
 	return false;
+}
+
+/* Where a guest ends without a word, it has nothing to complain of. */
+static void power_off(struct vm *vm)
+{
+	vm_stop(vm, VERDICT_PASS, "power-off", 0);
 }
 
 static uint8_t byte_in(struct vm *vm, enum port_device device, uint16_t port)
@@ -171,6 +183,7 @@ static uint32_t device_in(struct vm *vm, uint16_t port, unsigned int size)
 	switch (device) {
 	case PORT_NONE:
 	case PORT_VERDICT:
+	case PORT_MARKS:
 		report_unserved(vm, "port", port, size, false);
 		return ones(size);
 	case PORT_ABSENT:
@@ -180,6 +193,8 @@ static uint32_t device_in(struct vm *vm, uint16_t port, unsigned int size)
 	case PORT_VIRTIO:
 		return virtio_read(vm, pci_slot_at(&vm->platform.pci, port), port % PCI_BAR_SIZE,
 				   size);
+	case PORT_PM:
+		return platform_read_pm(vm, port - ACPI_PM_BASE, size);
 	default:
 		break;
 	}
@@ -195,6 +210,9 @@ static enum port_outcome device_out(struct vm *vm, uint16_t port, unsigned int s
 	case PORT_VERDICT:
 		vm_stop(vm, value ? VERDICT_FAIL : VERDICT_PASS, NULL, value);
 		return PORT_ENDS;
+	case PORT_MARKS:
+		report_mark(vm, value);
+		return PORT_SERVED;
 	case PORT_NONE:
 		report_unserved(vm, "port", port, size, true);
 		return PORT_SERVED;
@@ -207,6 +225,11 @@ static enum port_outcome device_out(struct vm *vm, uint16_t port, unsigned int s
 	case PORT_VIRTIO:
 		return virtio_write(vm, pci_slot_at(&vm->platform.pci, port), port % PCI_BAR_SIZE,
 				    size, value);
+	case PORT_PM:
+		if (platform_write_pm(vm, port - ACPI_PM_BASE, size, value))
+			return PORT_SERVED;
+		power_off(vm);
+		return PORT_ENDS;
 	case PORT_FWCFG:
 		if (port == FWCFG_SELECTOR && size == 2) {
 			fwcfg_select(&vm->platform.fwcfg, (uint16_t)value);

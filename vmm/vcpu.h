@@ -12,6 +12,7 @@
 #include "arch/vmx_run.h"
 #include "asi/asi.h"
 #include "vmm/control.h"
+#include "vmm/decode.h"
 #include "vmm/inject.h"
 
 /* Register numbers as the SDM encodes them in instructions and exit qualifications. */
@@ -74,6 +75,7 @@ struct vcpu {
 	uint8_t cr8; /* the guest's, where no APIC stands behind it */
 
 	struct lapic *lapic; /* NULL: none (apic=off) */
+	struct decode_memo decoded;
 
 	uint64_t
 		timer_deadline; /* TSC at which the first of the two timers runs out; 0: both off */
@@ -85,7 +87,8 @@ struct vcpu {
 	uint64_t slice_end;   /* TSC at which the turn ends: then, or with the guest's time limit */
 	uint64_t guest_ticks; /* spent in the guest, the way in and out included */
 	struct vcpu_stats *stats;
-	struct trace_ring *trace; /* NULL: trace=off */
+	struct trace_ring *trace;      /* NULL: nothing is noted */
+	struct trace_ring *trace_ring; /* what has been; NULL: there has been no trace */
 };
 
 /*

@@ -9,11 +9,11 @@
 #include "lib/fmt.h"
 #include "lib/parse.h"
 #include "lib/string.h"
-#include "vmm/lapic.h"
+#include "vmm/acpi.h"
 #include "vmm/vmoptions.h"
 
 #define MEM_MIB_MAX	 (PHYS_LIMIT >> 20)
-#define APIC_MEM_MIB_MAX (unsigned int)(LAPIC_PAGE >> 20)
+#define APIC_MEM_MIB_MAX (unsigned int)(ACPI_PCI_BASE >> 20)
 
 /* Where the complaint goes. */
 struct why {
@@ -113,10 +113,20 @@ static int read_switch(struct why *why, struct word w, struct word value, bool *
 
 static int read_platform(struct why *why, struct word w, struct word value, struct vm_options *out)
 {
-	if (!parse_is(value, "none") && !parse_is(value, "pic"))
-		return wrong(why, w, "none and pic are known");
-	out->platform = parse_is(value, "pic") ? VM_PLATFORM_PIC : VM_PLATFORM_NONE;
-	return 0;
+	static const struct {
+		const char *word;
+		enum vm_platform platform;
+	} words[] = { { "none", VM_PLATFORM_NONE },
+		      { "pic", VM_PLATFORM_PIC },
+		      { "apic", VM_PLATFORM_APIC } };
+
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+		if (parse_is(value, words[i].word)) {
+			out->platform = words[i].platform;
+			return 0;
+		}
+	}
+	return wrong(why, w, "none, pic and apic are known");
 }
 
 static int read_limit(struct why *why, struct word w, struct word value, struct vm_options *out)
@@ -155,14 +165,21 @@ static int read_word(struct why *why, struct word w, struct vm_options *out)
 	return wrong(why, w, "unknown word (the guest's own arguments stand behind \"--\")");
 }
 
-/* Without one, vCPUs could not start each other. With one, RAM would lie over the registers. */
+/*
+ * Without local APICs, vCPUs could not start each other, and an I/O APIC reach none. With them, RAM would lie over the
+ * registers and what may lie below these.
+ */
 static int check_apic(struct why *why, struct vm_options *o)
 {
-	if (o->cpus > 1 && !o->apic_given)
+	if ((o->cpus > 1 || o->platform == VM_PLATFORM_APIC) && !o->apic_given)
 		o->apic = true;
 	if (o->cpus > 1 && !o->apic) {
 		fmt_print(why->buf, why->size, "apic=off: only the first of %u vCPUs could run",
 			  o->cpus);
+		return -EINVAL;
+	}
+	if (o->platform == VM_PLATFORM_APIC && !o->apic) {
+		fmt_print(why->buf, why->size, "apic=off: platform=apic needs local APICs");
 		return -EINVAL;
 	}
 	if (!o->apic || o->mem_mib <= APIC_MEM_MIB_MAX)

@@ -29,6 +29,7 @@ enum vm_platform {
 	VM_PLATFORM_DEFAULT, /* not said: by the kind of image (loader.h) */
 	VM_PLATFORM_NONE,    /* COM1 and PORT_EXIT */
 	VM_PLATFORM_PIC,     /* a PC with 8259s and an 8254 (platform.h) */
+	VM_PLATFORM_APIC,    /* with I/O APIC and ACPI besides */
 };
 
 struct vm_options {
@@ -40,10 +41,10 @@ struct vm_options {
 	uint64_t limit_ms;	  /* limit=, 0 or not given: none */
 	const char *args;	  /* the guest's own, behind "--"; "" if there are none */
 	enum guest_map guest_map; /* guest-map=all|none, default all */
-	bool apic;		  /* apic=on|off, default on with several vCPUs */
+	bool apic;		  /* apic=on|off, default on with several vCPUs or platform=apic */
 	bool apic_given;
 	bool control; /* control=on|off, default off: may end and make VMs (vmm/control.h) */
-	enum vm_platform platform; /* platform=none|pic */
+	enum vm_platform platform; /* platform=none|pic|apic */
 	const void *
 		disk; /* the boot module behind it that is its disk, not of the command line; NULL: none */
 	uint64_t disk_len;

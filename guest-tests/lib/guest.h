@@ -38,6 +38,8 @@ void report_eq(const char *name, u64 got, u64 want);
 /* As report_eq, but without strict() a difference is skipped. */
 void report_strict(const char *name, u64 got, u64 want);
 void skip(const char *name, const char *reason);
+/* So far, and something was checked. */
+bool all_passed(void);
 /* Ends the guest: pass if something was checked and nothing failed. */
 void finish(void) __attribute__((noreturn));
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * pc: the devices that a guest is given with platform=pic: 8259s, 8254, 16550 with its interrupt, clock, fw_cfg, PCI
- * configuration ports, the debug port, and RAM where a PC has video memory.
+ * configuration ports, the debug port, and RAM where a PC has video memory; with acpi=on what platform=apic adds.
  *
  * Why: unmodified systems live by them. Registers are tested on the host; here the whole way counts, from a port through
  * the devices to an interrupt in the guest, and time by which it comes.
- * Expected: pass; with last=reset stopped:reset.
+ * Expected: pass; with last=reset stopped:reset; with last=off pass, by its power being off.
  */
 #include "guest-tests/pc/pc.h"
 
@@ -164,6 +164,10 @@ void guest_main(void)
 	check_clock();
 	check_fwcfg();
 	check_others();
+	if (arg_is("acpi", "on"))
+		check_acpi();
 	if (arg_is("last", "reset"))
 		outb(0x64, 0xfe);
+	if (arg_is("last", "off") && all_passed())
+		power_off();
 }

@@ -20,3 +20,6 @@ void pit_program(u32 channel, u32 mode, u32 count);
 u64 clocks_in_tsc(u64 clocks);
 
 void check_timer(void); /* timer.c */
+/* acpi.c, with platform=apic */
+void check_acpi(void);
+void power_off(void);

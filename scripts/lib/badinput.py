@@ -43,7 +43,7 @@ CASES = [
     ("guest-two-cpus", ["{good},name=bad,cpus=2", "{good}"], [], 1, True,
      r"^error: module 1: cpus=2: this build has one vCPU per VM$"),
     ("disk-without-pc", ["{good},name=bad,disk={good}", "{good}"], [], 1, True,
-     r"^error: module 1: a disk needs platform=pic$"),
+     r"^error: module 1: a disk needs platform=pic or apic$"),
     ("disk-empty", ["{good},name=bad,platform=pic,disk={folder}/empty.elf", "{good}"], [], 1, True,
      r"^error: module 2: the disk is empty$"),
     ("disk-missing", ["{good},disk=/nowhere"], [], 2, False, r"^run: .*no such file: /nowhere$"),

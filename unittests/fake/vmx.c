@@ -16,6 +16,7 @@
 
 uint64_t fake_vmcs[0x8000];
 uint64_t fake_tsc, fake_xcr0, fake_dr6;
+uint32_t fake_mark;
 unsigned int fake_nr_unserved, fake_nr_invvpid, fake_nr_nmi, fake_nr_mc;
 uint64_t fake_asked, fake_kicked, fake_breakpoints[4];
 struct vm fake_vm;
@@ -77,6 +78,12 @@ void report_unserved(struct vm *vm, const char *what, uint64_t address, unsigned
 {
 	(void)vm, (void)what, (void)address, (void)size, (void)write;
 	fake_nr_unserved++;
+}
+
+void report_mark(const struct vm *vm, uint32_t mark)
+{
+	(void)vm;
+	fake_mark = mark;
 }
 
 void report_stop(struct vcpu *v, const char *what)

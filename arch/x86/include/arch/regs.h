@@ -97,54 +97,55 @@ enum vector {
 #define PF_SS	   0x0040UL
 #define PF_SGX	   0x8000UL
 
-#define MSR_TSC			0x010
-#define MSR_APIC_BASE		0x01b
-#define MSR_FEATURE_CONTROL	0x03a
-#define MSR_TSC_ADJUST		0x03b
-#define MSR_SPEC_CTRL		0x048
-#define MSR_PRED_CMD		0x049
-#define MSR_BIOS_SIGN_ID	0x08b
-#define MSR_MTRRCAP		0x0fe
-#define MSR_ARCH_CAPABILITIES	0x10a
-#define MSR_FLUSH_CMD		0x10b
-#define MSR_SYSENTER_CS		0x174
-#define MSR_SYSENTER_ESP	0x175
-#define MSR_SYSENTER_EIP	0x176
-#define MSR_MCG_CAP		0x179
-#define MSR_MCG_STATUS		0x17a
-#define MSR_MCG_CTL		0x17b
-#define MSR_MISC_ENABLE		0x1a0
-#define MSR_DEBUGCTL		0x1d9
-#define MSR_PAT			0x277
-#define MSR_MTRR_DEF_TYPE	0x2ff
-#define MSR_VMX_BASIC		0x480
-#define MSR_VMX_PIN_CTLS	0x481
-#define MSR_VMX_PROC_CTLS	0x482
-#define MSR_VMX_EXIT_CTLS	0x483
-#define MSR_VMX_ENTRY_CTLS	0x484
-#define MSR_VMX_MISC		0x485
-#define MSR_VMX_CR0_FIXED0	0x486
-#define MSR_VMX_CR0_FIXED1	0x487
-#define MSR_VMX_CR4_FIXED0	0x488
-#define MSR_VMX_CR4_FIXED1	0x489
-#define MSR_VMX_PROC2_CTLS	0x48b
-#define MSR_VMX_EPT_VPID_CAP	0x48c
-#define MSR_VMX_TRUE_PIN_CTLS	0x48d
-#define MSR_VMX_TRUE_PROC_CTLS	0x48e
-#define MSR_VMX_TRUE_EXIT_CTLS	0x48f
-#define MSR_VMX_TRUE_ENTRY_CTLS 0x490
-#define MSR_TSC_DEADLINE	0x6e0
-#define MSR_XSS			0xda0
-#define MSR_X2APIC_EOI		0x80b
-#define MSR_EFER		0xc0000080
-#define MSR_STAR		0xc0000081
-#define MSR_LSTAR		0xc0000082
-#define MSR_CSTAR		0xc0000083
-#define MSR_FMASK		0xc0000084
-#define MSR_FS_BASE		0xc0000100
-#define MSR_GS_BASE		0xc0000101
-#define MSR_KERNEL_GS_BASE	0xc0000102
-#define MSR_TSC_AUX		0xc0000103
+#define MSR_TSC			 0x010
+#define MSR_APIC_BASE		 0x01b
+#define MSR_FEATURE_CONTROL	 0x03a
+#define MSR_TSC_ADJUST		 0x03b
+#define MSR_SPEC_CTRL		 0x048
+#define MSR_PRED_CMD		 0x049
+#define MSR_BIOS_SIGN_ID	 0x08b
+#define MSR_MTRRCAP		 0x0fe
+#define MSR_ARCH_CAPABILITIES	 0x10a
+#define MSR_FLUSH_CMD		 0x10b
+#define MSR_SYSENTER_CS		 0x174
+#define MSR_SYSENTER_ESP	 0x175
+#define MSR_SYSENTER_EIP	 0x176
+#define MSR_MCG_CAP		 0x179
+#define MSR_MCG_STATUS		 0x17a
+#define MSR_MCG_CTL		 0x17b
+#define MSR_MISC_ENABLE		 0x1a0
+#define MISC_ENABLE_FAST_STRINGS 1UL
+#define MSR_DEBUGCTL		 0x1d9
+#define MSR_PAT			 0x277
+#define MSR_MTRR_DEF_TYPE	 0x2ff
+#define MSR_VMX_BASIC		 0x480
+#define MSR_VMX_PIN_CTLS	 0x481
+#define MSR_VMX_PROC_CTLS	 0x482
+#define MSR_VMX_EXIT_CTLS	 0x483
+#define MSR_VMX_ENTRY_CTLS	 0x484
+#define MSR_VMX_MISC		 0x485
+#define MSR_VMX_CR0_FIXED0	 0x486
+#define MSR_VMX_CR0_FIXED1	 0x487
+#define MSR_VMX_CR4_FIXED0	 0x488
+#define MSR_VMX_CR4_FIXED1	 0x489
+#define MSR_VMX_PROC2_CTLS	 0x48b
+#define MSR_VMX_EPT_VPID_CAP	 0x48c
+#define MSR_VMX_TRUE_PIN_CTLS	 0x48d
+#define MSR_VMX_TRUE_PROC_CTLS	 0x48e
+#define MSR_VMX_TRUE_EXIT_CTLS	 0x48f
+#define MSR_VMX_TRUE_ENTRY_CTLS	 0x490
+#define MSR_TSC_DEADLINE	 0x6e0
+#define MSR_XSS			 0xda0
+#define MSR_X2APIC_EOI		 0x80b
+#define MSR_EFER		 0xc0000080
+#define MSR_STAR		 0xc0000081
+#define MSR_LSTAR		 0xc0000082
+#define MSR_CSTAR		 0xc0000083
+#define MSR_FMASK		 0xc0000084
+#define MSR_FS_BASE		 0xc0000100
+#define MSR_GS_BASE		 0xc0000101
+#define MSR_KERNEL_GS_BASE	 0xc0000102
+#define MSR_TSC_AUX		 0xc0000103
 
 #define MCG_CAP_COUNT	0xffUL	    /* banks */
 #define MCG_CAP_CTL	(1UL << 8)  /* MCG_CTL exists */
@@ -187,6 +188,8 @@ enum vector {
 #define CPUID_1_EDX_APIC	 (1U << 9)
 #define CPUID_1_EDX_MCA		 (1U << 14)
 #define CPUID_1_EDX_HTT		 (1U << 28)
+/* CPUID leaf 6 */
+#define CPUID_6_EAX_ARAT (1U << 2)
 /* CPUID leaf 7, subleaf 0 */
 #define CPUID_7_EBX_FSGSBASE   (1U << 0)
 #define CPUID_7_EBX_TSC_ADJUST (1U << 1)
