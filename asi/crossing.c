@@ -38,8 +38,8 @@ static struct asi_crossing *row_of(enum asi_cause cause, uint64_t rip, uint64_t 
  * An NMI may note one of its own at any point: entries are reserved by an atomic, so that it gets
  * another. At worst a place has two rows.
  */
-static __noinline void add_row(enum asi_cause cause, uint32_t domain, uint64_t rip, uint64_t caller,
-			       uint64_t address)
+static void add_row(enum asi_cause cause, uint32_t domain, uint64_t rip, uint64_t caller,
+		    uint64_t address)
 {
 	uint32_t nr =
 		nr_reserved < ROWS ? __atomic_fetch_add(&nr_reserved, 1, __ATOMIC_RELAXED) : ROWS;
@@ -53,16 +53,26 @@ static __noinline void add_row(enum asi_cause cause, uint32_t domain, uint64_t r
 		asi_describe(address, rows[nr].what, sizeof(rows[nr].what));
 }
 
+/* Not on the way of each switch between vCPUs. */
+static __noinline void note_more(const struct asi_crossing *row, enum asi_cause cause,
+				 const struct asi *asi, uint64_t rip, uint64_t caller,
+				 uint64_t address, uint64_t error)
+{
+	if (!row)
+		add_row(cause, asi->id, rip, caller, address);
+	if (trace_is_used)
+		trace_crossing(cause == ASI_BY_CALL, rip, address, (uint32_t)error);
+}
+
 void crossing_note(enum asi_cause cause, const struct asi *asi, uint64_t rip, uint64_t caller,
 		   uint64_t address, uint64_t error)
 {
 	struct asi_crossing *row = row_of(cause, rip, caller, address);
 
-	trace_crossing(cause == ASI_BY_CALL, rip, address, (uint32_t)error);
-	if (row)
+	if (likely(row))
 		row->count++;
-	else
-		add_row(cause, asi->id, rip, caller, address);
+	if (unlikely(!row || trace_is_used))
+		note_more(row, cause, asi, rip, caller, address, error);
 }
 
 static void sort_rows(void)

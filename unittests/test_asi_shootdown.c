@@ -250,6 +250,73 @@ static void test_serve_in_transit(void **state)
 	assert_int_equal(asi_cr3_gen, NONE);
 }
 
+static struct flush wanted;
+static unsigned int points, when;
+
+/* Another CPU unmaps at one point. From then on, whenever it would call this CPU past that, no stale translation is usable. */
+static void unmap_and_watch(void)
+{
+	if (points++ == when) {
+		if (wanted.kind == OF_DOMAIN) {
+			fake_mmu_unmapped(domains[0]->pt.root);
+			wanted.gen = next_generation(domains[0], 0, ~0UL);
+		} else {
+			fake_mmu_unmapped(HPA(hostmap_cr3()));
+			wanted.gen = ++asi_host_gen;
+		}
+	}
+	if (points > when && is_past(0, &wanted))
+		assert_true(fake_mmu_is_fresh());
+}
+
+static void in_and_out(void)
+{
+	asi_enter(domains[0]);
+	asi_check_entry(domains[0], asi_host_cr3());
+	asi_relax();
+	cpu_serve();
+	asi_enter(domains[1]);
+	asi_relax();
+	asi_enter(domains[0]);
+	asi_relax();
+	asi_exit();
+	cpu_serve();
+	asi_enter(domains[0]);
+	asi_relax();
+	asi_exit();
+	cpu_serve();
+}
+
+/* What a flusher is told is true at every instruction, wherever its unmapping comes in between. */
+static void watch(enum flush_kind kind, bool pcid)
+{
+	for (when = 0, points = 1; when < points; when++) {
+		switch_reset(pcid, 0);
+		asi_enter(domains[1]);
+		asi_relax();
+		asi_enter(domains[0]);
+		asi_relax();
+		asi_exit();
+		wanted = (struct flush){ .kind = kind, .asi = domains[0] };
+		points = 0;
+		fake_mmu_point = unmap_and_watch;
+		in_and_out();
+		fake_mmu_point = NULL;
+		cpu_serve(); /* of the kick, if all was over by then */
+		assert_true(is_past(0, &wanted));
+	}
+	assert_true(when > 100);
+}
+
+static void test_told_the_truth(void **state)
+{
+	(void)state;
+	for (unsigned int pcid = 0; pcid < 2; pcid++) {
+		watch(OF_DOMAIN, pcid);
+		watch(OF_HOST, pcid);
+	}
+}
+
 static void ask_while_waiting(void)
 {
 	asi_host_gen++;
@@ -352,6 +419,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_unmap_flush, start, stop),
 		cmocka_unit_test_setup_teardown(test_serve, start, stop),
 		cmocka_unit_test_setup_teardown(test_serve_in_transit, start, stop),
+		cmocka_unit_test_setup_teardown(test_told_the_truth, start, stop),
 		cmocka_unit_test_setup_teardown(test_serves_while_waiting, start, stop),
 		cmocka_unit_test_setup_teardown(test_can_wait, start, stop),
 		cmocka_unit_test_setup_teardown(test_end_waits, start, stop),

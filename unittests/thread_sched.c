@@ -33,7 +33,8 @@ static struct mem_owner owner = { .id = 1 }; /* of all: only the trace names it 
 
 static uint32_t nr_made, nr_given; /* guests that run now or have; and that the scenario has */
 static uint64_t rounds_wanted;
-static uint64_t progress; /* atomic: messages of all runs, and VMs */
+static uint64_t beside_own; /* turns in which siblings ran the same VM, of all runs */
+static uint64_t progress;   /* atomic: messages of all runs, and VMs */
 
 const char *__tsan_default_options(void);
 const char *__tsan_default_options(void)
@@ -267,6 +268,10 @@ static void run_all(const char *what, uint64_t cpus, uint32_t now, uint64_t audi
 	if (keys_wanted)
 		pthread_join(typist, NULL);
 	ASSERT(keys_taken == keys_wanted);
+	for_each_cpu (cpu, cpus) {
+		ASSERT(!sched_stats_of(cpu)->beside_other);
+		beside_own += sched_stats_of(cpu)->beside_own;
+	}
 	ASSERT(counts.halted == nr_given && nr_made == nr_given);
 	for (uint32_t i = 0; i < nr_given; i++)
 		ASSERT(sched_has_ended(&guests[i].vm) && guests[i].nr_reports == 1);
@@ -425,5 +430,6 @@ int main(void)
 	run_pings(rounds);
 	for (uint64_t n = 0; n < 2 + rounds / 10000; n++)
 		run_wander();
+	ASSERT(beside_own);
 	return 0;
 }

@@ -101,6 +101,8 @@ static inline bool event_irq_open(uint32_t interruptibility, uint64_t rflags)
 /* The highest vector of a set of 256; -1 if it is empty. */
 static inline int event_highest(const uint64_t set[4])
 {
+	if (likely(!(set[0] | set[1] | set[2] | set[3])))
+		return -1;
 	for (int i = 3; i >= 0; i--)
 		if (set[i])
 			return i * 64 + (int)bit_highest(set[i]);

@@ -58,11 +58,8 @@ static bool sleeps_too_long(const struct vcpu *v, uint64_t now)
 	return v->vm->limit && v->timer_deadline && now - v->exit_tsc >= v->vm->limit;
 }
 
-bool vcpu_wake(struct vcpu *v, uint64_t now)
+static __noinline bool wake(struct vcpu *v, uint64_t now)
 {
-	if (v->state == VCPU_RUNNABLE && !v->dormant && !v->timer_deadline &&
-	    !READ_ONCE(v->post->pending))
-		return true; /* most come back from the end of a turn */
 	vcpu_check_timer(v, now);
 	take_mail(v);
 	if (v->state == VCPU_HALTED && inject_can_wake(v))
@@ -71,15 +68,29 @@ bool vcpu_wake(struct vcpu *v, uint64_t now)
 	return v->state == VCPU_RUNNABLE;
 }
 
+bool vcpu_wake(struct vcpu *v, uint64_t now)
+{
+	/* Most come back from the end of a turn. */
+	if (likely(v->state == VCPU_RUNNABLE && !v->dormant && !v->timer_deadline &&
+		   !READ_ONCE(v->post->pending)))
+		return true;
+	return wake(v, now);
+}
+
+static __noinline void stop_at_limit(struct vm *vm)
+{
+	vm_stop(vm, VERDICT_STOPPED, "time-limit", 0);
+}
+
 bool vcpu_ready(struct vcpu *v, uint64_t end)
 {
 	struct vm *vm = v->vm;
 	uint64_t now = rdtsc();
 
 	if (vm->limit && v->guest_ticks >= vm->limit)
-		vm_stop(vm, VERDICT_STOPPED, "time-limit", 0);
+		stop_at_limit(vm);
 	if (READ_ONCE(vm->verdict) == VERDICT_NONE && !vcpu_wake(v, now) && sleeps_too_long(v, now))
-		vm_stop(vm, VERDICT_STOPPED, "time-limit", 0);
+		stop_at_limit(vm);
 	if (READ_ONCE(vm->verdict) != VERDICT_NONE)
 		v->state = VCPU_STOPPED;
 	if (v->state != VCPU_RUNNABLE)

@@ -251,9 +251,10 @@ void report_sched(uint32_t cpu)
 	const struct sched_stats *s = sched_stats_of(cpu);
 
 	log_info("@sched {\"cpu\":%u,\"turns\":%lu,\"switches\":%lu,\"idle_ticks\":%lu,"
-		 "\"switch\":{\"min\":%lu,\"mean\":%lu,\"max\":%lu}}",
-		 cpu, s->turns, s->switches, s->idle_ticks, s->switch_min,
-		 s->switches ? s->switch_sum / s->switches : 0, s->switch_max);
+		 "\"beside_own\":%lu,\"beside_other\":%lu,\"switch\":{\"min\":%lu,\"mean\":%lu,"
+		 "\"max\":%lu}}",
+		 cpu, s->turns, s->switches, s->idle_ticks, s->beside_own, s->beside_other,
+		 s->switch_min, s->switches ? s->switch_sum / s->switches : 0, s->switch_max);
 }
 
 void report_hidden(struct vm *const *vms, unsigned int nr)

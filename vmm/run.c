@@ -274,7 +274,6 @@ static void turn(struct vcpu *v)
 	bool restricted;
 
 	stats_maybe_sample(v->stats, now);
-	arm_preemption_timer(v, now);
 	/*
 	 * The guest is entered once even if the turn is over by now: what is left of its time limit may be
 	 * less than the way here takes, and nothing but an entry uses it up.

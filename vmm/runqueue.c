@@ -20,7 +20,7 @@ struct runqueue {
 
 static struct runqueue queues[CPUS_MAX]; /* by the core's first CPU */
 static uint64_t slice_ticks, cores;
-static __nonsensitive uint64_t rq_idle_cpus; /* written by CPUs that doze in a guest's space */
+__nonsensitive uint64_t rq_idle_cpus; /* written by CPUs that doze in a guest's space */
 
 static uint32_t first_of_core[CPUS_MAX];
 
@@ -86,7 +86,7 @@ void rq_add(struct sched_entity *e, uint32_t core)
 	insert(e, core);
 }
 
-static void account_end(struct runqueue *q, struct sched_entity *e)
+static __always_inline void account_end(struct runqueue *q, struct sched_entity *e)
 {
 	ASSERT(e->state == SCHED_RUNNING && q->nr_running && q->vm == e->vm);
 	if (--q->nr_running == 0)
@@ -129,7 +129,7 @@ static bool may_run(const struct runqueue *q, const struct sched_entity *e, uint
 }
 
 /* Who waits, may run on @cpu, and has run least. The lock is held. */
-static struct sched_entity *least(struct runqueue *q, uint32_t cpu)
+static __always_inline struct sched_entity *least(struct runqueue *q, uint32_t cpu)
 {
 	struct sched_entity *best = NULL;
 	struct list *p;
@@ -161,7 +161,8 @@ static bool others_wait(const struct runqueue *q)
  * Core scheduling: the first thread chooses the VM and the end of its time, which holds for the others as well. At
  * that end all threads have to come back before another VM has its turn; if no other waits, the time goes on.
  */
-static struct sched_entity *pick_own(struct runqueue *q, uint32_t cpu, uint64_t now, uint64_t *end)
+static __always_inline struct sched_entity *pick_own(struct runqueue *q, uint32_t cpu, uint64_t now,
+						     uint64_t *end)
 {
 	uint64_t flags = spin_lock(&q->lock);
 	struct sched_entity *e;
@@ -226,14 +227,11 @@ static uint32_t busiest(void)
 }
 
 /* A core that has two or more to run for each one of ours gives us one. */
-static void balance(uint32_t core)
+static __noinline void balance(uint32_t core)
 {
 	struct sched_entity *e;
-	uint32_t other;
+	uint32_t other = busiest();
 
-	if (cores == BIT(core))
-		return;
-	other = busiest();
 	if (READ_ONCE(queues[other].nr_runnable) < READ_ONCE(queues[core].nr_runnable) + 2)
 		return;
 	e = take_from(other);
@@ -241,24 +239,34 @@ static void balance(uint32_t core)
 		insert(e, core);
 }
 
-struct sched_entity *rq_pick(uint32_t cpu, uint64_t now, uint64_t *end)
+/* With nothing of its own to do: whatever waits elsewhere. */
+static __noinline struct sched_entity *steal(uint32_t cpu, uint64_t now, uint64_t *end)
 {
 	uint32_t core = core_of(cpu);
-	struct sched_entity *e;
 
-	balance(core);
-	e = pick_own(&queues[core], cpu, now, end);
-	if (e || READ_ONCE(queues[core].nr_running))
-		return e;
-	/* Nothing of our own to do: whatever waits elsewhere. */
+	if (READ_ONCE(queues[core].nr_running))
+		return NULL;
 	for_each_cpu (other, cores & ~BIT(core)) {
-		e = READ_ONCE(queues[other].nr_running) ? take_from(other) : NULL;
+		struct sched_entity *e =
+			READ_ONCE(queues[other].nr_running) ? take_from(other) : NULL;
+
 		if (!e)
 			continue;
 		insert(e, core);
 		return pick_own(&queues[core], cpu, now, end);
 	}
 	return NULL;
+}
+
+struct sched_entity *rq_pick(uint32_t cpu, uint64_t now, uint64_t *end)
+{
+	uint32_t core = core_of(cpu);
+	struct sched_entity *e;
+
+	if (cores != BIT(core))
+		balance(core);
+	e = pick_own(&queues[core], cpu, now, end);
+	return likely(e) ? e : steal(cpu, now, end);
 }
 
 void rq_put(struct sched_entity *e, uint32_t cpu, uint64_t ticks, enum sched_state state,

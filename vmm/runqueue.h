@@ -66,6 +66,11 @@ bool rq_has_work(uint32_t cpu, uint64_t now);
  * seen. rq_idle_cpu() is one of them that could take what waits at @cpu, its siblings first; RQ_NO_CPU if there is none.
  */
 void rq_set_idle(uint32_t cpu, bool idle);
+extern uint64_t rq_idle_cpus; /* a bit each; for rq_any_idle() */
+static inline bool rq_any_idle(void)
+{
+	return __atomic_load_n(&rq_idle_cpus, __ATOMIC_SEQ_CST);
+}
 uint32_t rq_idle_cpu(uint32_t cpu);
 
 /*

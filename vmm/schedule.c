@@ -38,6 +38,8 @@ static uint32_t vms_alive; /* the monitor counts as one */
 static struct audit_timer audit;
 static bool monitor_is_on, monitor_polls;
 static struct sched_stats stats[CPUS_MAX];
+static uint64_t siblings[CPUS_MAX];	   /* of each CPU that runs guests, without itself */
+static const struct vm *in_turn[CPUS_MAX]; /* whose turn it is, for check_siblings() */
 static uint64_t last_exits
 	[CPUS_MAX]; /* TSC of the last exit of the vCPU that ran last; 0: the CPU has rested since */
 
@@ -92,6 +94,8 @@ void apic_console_input(void)
 int sched_init(uint64_t set, uint64_t audit_ms, bool poll)
 {
 	cpus = set;
+	for_each_cpu (cpu, set)
+		siblings[cpu] = cpu_siblings(cpu) & set & ~BIT(cpu);
 	vms_alive = 0;
 	rq_init(sched_slice(), set);
 	audit_timer_start(&audit, audit_ms);
@@ -240,7 +244,7 @@ static void note_switch(struct sched_stats *s, const struct vcpu *v, uint64_t la
  */
 static void put_back(struct vcpu *v, uint32_t cpu, uint64_t ticks)
 {
-	bool sleeps = !v->request.number && !vcpu_wake(v, rdtsc());
+	bool sleeps = v->state != VCPU_RUNNABLE && !v->request.number && !vcpu_wake(v, rdtsc());
 	bool keep = !sleeps && rq_is_alone(v->sched); /* nobody else wants it, nor this CPU */
 
 	if (!keep)
@@ -248,6 +252,21 @@ static void put_back(struct vcpu *v, uint32_t cpu, uint64_t ticks)
 	WRITE_ONCE(v->post->running, false);
 	rq_put(v->sched, cpu, ticks, sleeps ? SCHED_SLEEPING : SCHED_WAITING,
 	       sleeps ? vcpu_wake_time(v) : 0, keep ? cpu : RQ_NO_CPU);
+}
+
+/*
+ * Core scheduling, looked at from outside of the run queues: the turn is published before siblings' are read, so of two
+ * that overlap the later one sees the other.
+ */
+static void check_siblings(struct sched_stats *s, const struct vm *vm, uint32_t cpu)
+{
+	__atomic_store_n(&in_turn[cpu], vm, __ATOMIC_SEQ_CST);
+	for_each_cpu (other, siblings[cpu]) {
+		const struct vm *its = __atomic_load_n(&in_turn[other], __ATOMIC_SEQ_CST);
+
+		s->beside_own += its == vm;
+		s->beside_other += its && its != vm;
+	}
 }
 
 /* A vCPU in an event of the trace. */
@@ -272,10 +291,12 @@ static void run(struct sched_entity *e, uint32_t cpu, uint64_t end)
 	__atomic_store_n(&v->post->running, true, __ATOMIC_SEQ_CST);
 	if (answer(v)) {
 		trace_note(TRACE_TURN, trace_name(v));
+		check_siblings(s, v->vm, cpu);
 		v->entry_tsc = 0;
 		vcpu_run(v, end, rq_is_alone(e) && !has_duties(cpu));
 		note_switch(s, v, before == v ? 0 : last_exits[cpu]);
 		last_exits[cpu] = v->exit_tsc;
+		__atomic_store_n(&in_turn[cpu], NULL, __ATOMIC_RELEASE);
 		trace_note(TRACE_REST, trace_name(v));
 	}
 	if (v->state == VCPU_STOPPED)
@@ -285,7 +306,7 @@ static void run(struct sched_entity *e, uint32_t cpu, uint64_t end)
 }
 
 /* Somebody who waits here, and a CPU that has nothing to do. */
-static void offer(uint32_t cpu)
+static __noinline void offer(uint32_t cpu)
 {
 	uint32_t idle = rq_idle_cpu(cpu);
 
@@ -323,7 +344,7 @@ static void audit_between_turns(void)
 	world_resume();
 }
 
-static void boot_processor_duties(void)
+static __noinline void boot_processor_duties(void)
 {
 	if (audit.period)
 		audit_between_turns();
@@ -350,14 +371,15 @@ void sched_run(void)
 		begin_to_look();
 		if (!__atomic_load_n(&vms_alive, __ATOMIC_SEQ_CST))
 			break;
-		if (cpu == 0)
+		if (cpu == 0 && unlikely(audit.period || monitor_is_on))
 			boot_processor_duties();
 		e = rq_pick(cpu, rdtsc(), &end);
 		if (!e) {
 			rest(cpu);
 			continue;
 		}
-		offer(cpu);
+		if (unlikely(rq_any_idle()))
+			offer(cpu);
 		run(e, cpu, end);
 	}
 	vcpu_put();

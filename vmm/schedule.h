@@ -39,6 +39,8 @@ bool sched_is_asked(void);
 struct sched_stats {
 	uint64_t turns, switches; /* a switch is a turn of another vCPU than the last one here */
 	uint64_t idle_ticks;
+	/* Turns that began while a sibling was in one: of the same VM, and of another, which core scheduling excludes. */
+	uint64_t beside_own, beside_other;
 	uint64_t switch_min, switch_sum,
 		switch_max; /* TSC ticks from one vCPU's last exit to the next one's entry */
 };

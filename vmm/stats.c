@@ -45,17 +45,22 @@ void stats_sample(struct vcpu_stats *stats, uint64_t tsc)
 {
 	struct exit_samples *s = &stats->samples;
 	struct exit_sample *sample;
-	uint64_t left = 0;
+	uint32_t left = 0;
 
 	if (s->nr == SAMPLES_MAX)
 		thin_out(s);
 	sample = &s->at[s->nr++];
 	sample->tsc = tsc;
-	for (unsigned int i = 0; i < EXIT_REASON_NR; i++) {
-		sample->counts[i] = (uint32_t)stats->exits[i].count;
-		left += stats->exits[i].count - stats->exits[i].restricted;
-	}
-	sample->counts[SAMPLE_LEFT] = (uint32_t)left;
+	/* The counts of all other reasons are 0 still, in each row: those that thin_out() has left behind too. */
+	for (unsigned int word = 0; word < ARRAY_SIZE(stats->seen); word++)
+		for (uint64_t rest = stats->seen[word]; rest; rest &= rest - 1) {
+			uint64_t i = word * 64 + bit_lowest(rest);
+			uint32_t count = (uint32_t)stats->exits[i].count;
+
+			sample->counts[i] = count;
+			left += count - (uint32_t)stats->exits[i].restricted;
+		}
+	sample->counts[SAMPLE_LEFT] = left;
 	s->next = tsc + s->period;
 }
 

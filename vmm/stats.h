@@ -45,6 +45,8 @@ struct exit_samples {
 
 struct vcpu_stats {
 	struct exit_stats exits[EXIT_REASON_NR];
+	uint64_t seen[(EXIT_REASON_NR + 63) /
+		      64]; /* reasons that there have been, a bit each: samples look at no others */
 	uint32_t bucket[EXIT_REASON_NR][HIST_BUCKETS];
 	struct exit_samples samples;
 };
@@ -75,8 +77,10 @@ static inline void stats_note(struct vcpu_stats *s, uint32_t reason, uint64_t ti
 	e->count++;
 	e->restricted += restricted;
 	e->sum += ticks;
-	if (unlikely(ticks < e->min))
+	if (unlikely(ticks < e->min)) {
 		e->min = ticks;
+		s->seen[reason / 64] |= BIT(reason % 64); /* the first of a reason comes by here */
+	}
 	if (unlikely(ticks > e->max))
 		e->max = ticks;
 }

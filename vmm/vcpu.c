@@ -98,7 +98,8 @@ void vcpu_load(struct vcpu *v)
 {
 	if (this_cpu(vcpu_loaded) == v)
 		return;
-	vcpu_put();
+	if (this_cpu(vcpu_loaded))
+		vcpu_put();
 	make_current(v);
 	if (v->last_cpu != this_cpu(cpu_number))
 		arrive(v);
@@ -114,14 +115,18 @@ struct vcpu *vcpu_in_use(void)
 	return v && stack_current() == &v->stack ? v : NULL;
 }
 
+static __noinline void flush_ept(const struct vm *vm, uint64_t *seen, uint64_t gen)
+{
+	vmx_flush_ept(vm->eptp);
+	*seen = gen;
+}
+
 void vcpu_sync_ept(const struct vcpu *v)
 {
 	uint64_t *seen = &v->vm->ept_seen[this_cpu(cpu_number)], gen = READ_ONCE(v->vm->ept_gen);
 
-	if (likely(*seen == gen))
-		return;
-	vmx_flush_ept(v->vm->eptp);
-	*seen = gen;
+	if (unlikely(*seen != gen))
+		flush_ept(v->vm, seen, gen);
 }
 
 static unsigned int order_of(size_t len)

@@ -11,6 +11,7 @@ __percpu struct trace_ring *trace_here;
 __percpu const void *trace_here_in;
 
 static struct trace_ring *rings[CPUS_MAX];
+bool trace_is_used;
 
 /* NULL while they change: an NMI may note a flush in between. */
 void trace_load(struct trace_ring *ring, const void *space)
@@ -30,6 +31,7 @@ void trace_use(uint32_t cpu, struct trace_ring *ring)
 	if (ring)
 		ring->tag = TRACE_TAG(cpu);
 	rings[cpu] = ring;
+	trace_is_used |= ring != NULL;
 }
 
 const struct trace_ring *trace_of(uint32_t cpu)
@@ -37,7 +39,7 @@ const struct trace_ring *trace_of(uint32_t cpu)
 	return rings[cpu];
 }
 
-void trace_note(enum trace_type type, uint32_t arg)
+void trace_note_used(enum trace_type type, uint32_t arg)
 {
 	struct trace_ring *ring = rings[this_cpu(cpu_number)];
 

@@ -2,6 +2,7 @@
 made and destroyed meanwhile, and what the scheduler promises is measured."""
 import collections
 import os
+import re
 
 import guesttests
 import tree
@@ -32,44 +33,12 @@ def parked_cpus(lines):
     return None if "selftest: parked CPUs: ok" in lines else "no self-test of parked CPUs"
 
 
-def all_turns(lines):
-    """The turns that the rings of the CPUs still have (trace=on), whole ones only."""
-    turns, begun = [], {}
-    for record in records(lines, "trace"):
-        if record["vm"] is not None:
-            continue
-        cpu = record["cpu"]
-        for ticks, kind, *values in record["events"]:
-            tsc = record["tsc"] + ticks
-            if kind == "turn":
-                begun[cpu] = tsc, values
-            elif kind == "rest" and cpu in begun:
-                begin, (owner, vcpu) = begun.pop(cpu)
-                turns.append({"cpu": cpu, "owner": owner, "vcpu": vcpu, "begin": begin, "end": tsc})
-    return turns
-
-
 def core_scheduling(lines):
-    """No two VMs on one core at a time, as far back as the rings reach; and siblings were in use together."""
-    turns = all_turns(lines)
-    if not turns:
-        return "no turns in the trace"
-    cores = collections.defaultdict(list)
-    where = {cpu["cpu"]: (cpu["package"], cpu["core"]) for cpu in records(lines, "cpu")}
-    for turn in turns:
-        cores[where[turn["cpu"]]].append(turn)
-    shared = 0
-    for core, here in cores.items():
-        here.sort(key=lambda turn: turn["begin"])
-        running = []
-        for turn in here:
-            running = [other for other in running if other["end"] > turn["begin"]]
-            for other in running:
-                if other["owner"] != turn["owner"]:
-                    return f"core {core}: two VMs at a time: {other} and {turn}"
-                shared += other["cpu"] != turn["cpu"]
-            running.append(turn)
-    return None if shared else "no core ever ran two vCPUs at a time: nothing was shown"
+    """No two VMs on one core at a time in the whole run, and siblings were in use together."""
+    rows = records(lines, "sched")
+    if any(row["beside_other"] for row in rows):
+        return f"two VMs on one core: {rows}"
+    return None if sum(row["beside_own"] for row in rows) > 100 else f"siblings were hardly in use together: {rows}"
 
 
 def idle_costs_nothing(lines):
@@ -79,28 +48,36 @@ def idle_costs_nothing(lines):
     return None if len(rows) == 4 and len(busy) <= 1 else f"turns on {len(busy)} of {len(rows)} CPUs"
 
 
+def progress(lines):
+    """What each smp-busy guest has done in its time, by its own count."""
+    return [int(count) for line in lines for count in re.findall(r"MEASURE kind=busy n=(\d+)", line)]
+
+
 def fair(lines):
-    """By the time that each VM had while all ran: up to the end of the first."""
-    turns = all_turns(lines)
-    if not turns:
-        return "no turns in the trace"
-    last = {}
-    for turn in turns:
-        last[turn["owner"]] = max(turn["end"], last.get(turn["owner"], 0))
-    end, ticks = min(last.values()), collections.Counter()
-    for turn in turns:
-        ticks[turn["owner"]] += max(0, min(turn["end"], end) - turn["begin"])
-    mean = sum(ticks.values()) / len(ticks)
-    worst = max(abs(value - mean) / mean for value in ticks.values())
-    return None if len(ticks) > 1 and worst <= FAIR else f"off by {100 * worst:.1f} % of the mean: {dict(ticks)}"
+    done = progress(lines)
+    mean = sum(done) / max(1, len(done))
+    worst = max((abs(n - mean) / mean for n in done), default=1)
+    return None if len(done) == 2 and worst <= FAIR else f"off by {100 * worst:.1f} % of the mean: {done}"
+
+
+def throughput(alone, lines):
+    (reference,), done = progress(alone), progress(lines)
+    return None if len(done) == 2 and min(done) >= THROUGHPUT * reference else f"{done}, and alone {reference}"
 
 
 def cheap_switch(lines):
     row, = records(lines, "sched")
-    if row["switches"] < 20:
+    if row["switches"] < 1000:
         return f"{row['switches']} switches only"
     mean = row["switch"]["mean"]
     return None if mean <= SWITCH_TICKS else f"a switch takes {mean} ticks, not {SWITCH_TICKS}"
+
+
+def nobody_is_told_in_vain(lines):
+    """VMs of one vCPU unmap in domains that no other CPU is in."""
+    rows = records(lines, "asi")
+    kicks, avoided = (sum(row[field] for row in rows) for field in ("kicks", "kicks_avoided"))
+    return None if not kicks and avoided > 20 else f"{kicks} kicks, {avoided} avoided"
 
 
 def memory_back(lines):
@@ -115,9 +92,12 @@ def memory_back(lines):
     return None if used <= 64 else f"{used} pages have not come back"
 
 
-# name: machine, cores, threads of each, Vestibule's command line, guests, judges of the log's lines
-Case = collections.namedtuple("Case", "name machine cores threads cmdline guests judges")
+# name: machine, cores, threads of each, Vestibule's command line, guests, judges of the log's lines; the exit status
+# wanted; and guests that ran before, for a judge of both logs' lines
+Case = collections.namedtuple("Case", "name machine cores threads cmdline guests judges status before compare",
+                              defaults=(0, None, None))
 HELLO = ["hello.elf"]
+BUSY = "smp-busy.elf,mem=32,apic=on,name={}:cpus=1 ms=2000"
 CASES = [
     Case("bochs-4", "bochs", 4, 1, "", HELLO, [idle_costs_nothing]),
     Case("bochs-2x2", "bochs", 2, 2, "selftest=on", HELLO, [parked_cpus]),
@@ -128,27 +108,41 @@ CASES = [
                                                "smp.elf,mem=32,cpus=2,name=b:cpus=2 n=100 seed=2"], [core_scheduling]),
     Case("churn-4", "bochs", 4, 1, "audit=200 secrets=on",
          ["balloon.elf,mem=48,name=b1:seed=1 n=40", "balloon.elf,mem=48,name=b2,guest-map=none:seed=2 n=40",
-          "switch.elf,mem=32,name=s1:seed=1", "switch.elf,mem=32,name=s2,domain=vcpu:seed=2"], []),
+          "switch.elf,mem=32,name=s1:seed=1", "switch.elf,mem=32,name=s2,domain=vcpu:seed=2"],
+         [nobody_is_told_in_vain]),
     Case("control-1", "bochs", 1, 1, "", ["control.elf,mem=32,control=on:n=30", "spin.elf,mem=32"], [memory_back]),
-    Case("control-2", "bochs", 2, 1, "",
-         ["control.elf,mem=32,control=on:n=20 victims=2 seed=2", "smp.elf,mem=32,cpus=2:cpus=2", "spin.elf,mem=32"],
+    Case("control-2", "bochs", 2, 1, "audit=200",
+         ["control.elf,mem=32,control=on:n=30 victims=2 seed=2", "smp.elf,mem=32,cpus=2:cpus=2", "spin.elf,mem=32"],
          [memory_back]),
+    Case("fair-1", "bochs", 1, 1, "", [BUSY.format("a"), BUSY.format("b")], [fair]),
+    Case("busy-2", "bochs", 2, 1, "", [BUSY.format("a"), BUSY.format("b")], [], 0, [BUSY.format("a")], throughput),
+    Case("switch-1", "bochs", 1, 1, "mitigate=none", ["spin.elf,mem=32,limit=8000,name=a", "spin.elf,mem=32,limit=8000,name=b"],
+         [cheap_switch], 1),  # they end by their limits
     Case("no-control", "bochs", 1, 1, "", ["control.elf,mem=32"], []),
 ]
 
 
-def run_case(case, log):
-    """None, or why it failed."""
-    specs = [word for guest in case.guests
+def boot(case, guests, log):
+    """The lines of one boot, and None or why it failed."""
+    specs = [word for guest in guests
              for word in ("--guest", os.path.join(tree.ROOT, guesttests.GUESTS, guest))]
     status, said = guesttests.run(log, "--machine", case.machine, "--cpus", str(case.cores), "--threads",
                                   str(case.threads), "--cmdline", case.cmdline, "--timeout", str(TIMEOUT), *specs)
-    if status != 0:
-        return f"exit status {status}" + (f"; {said}" if said else "")
+    if status != case.status:
+        return [], f"exit status {status}" + (f"; {said}" if said else "")
     lines = read_log(log)
     if any(audit["violations"] for audit in records(lines, "audit")):
-        return "the audit found something"
-    for why in [judge_cpus(lines, case.cores, case.threads), *(judge(lines) for judge in case.judges)]:
-        if why:
-            return why
-    return None
+        return lines, "the audit found something"
+    return lines, judge_cpus(lines, case.cores, case.threads)
+
+
+def run_case(case, log):
+    """None, or why it failed."""
+    before, why = boot(case, case.before, log) if case.before else ([], None)
+    if not why:
+        lines, why = boot(case, case.guests, log)
+    if not why and case.compare:
+        why = case.compare(before, lines)
+    for judge in case.judges:
+        why = why or judge(lines)
+    return why

@@ -82,8 +82,15 @@ void trace_load(struct trace_ring *ring, const void *space);
 void trace_use(uint32_t cpu, struct trace_ring *ring);
 /* What it means on @cpu, NULL for nothing. */
 const struct trace_ring *trace_of(uint32_t cpu);
+/* Whether any CPU has one. Unrestricted. */
+extern bool trace_is_used;
 /* Notes in this CPU's ring. Unrestricted, any context. */
-void trace_note(enum trace_type type, uint32_t arg);
+void trace_note_used(enum trace_type type, uint32_t arg);
+static __always_inline void trace_note(enum trace_type type, uint32_t arg)
+{
+	if (unlikely(trace_is_used))
+		trace_note_used(type, arg);
+}
 /* A crossing at @rip, and by fault the @address touched and its error code. Unrestricted, any context. */
 void trace_crossing(bool by_call, uint64_t rip, uint64_t address, uint32_t error);
 
