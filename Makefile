@@ -12,23 +12,23 @@ DEBUG ?= 0
 
 # Layers, left to right: each may include itself and what stands above it.
 SRCS := \
-	lib/string.c lib/fmt.c lib/parse.c lib/json.c lib/jsonlist.c lib/log.c lib/symbol.c lib/panic.c \
+	lib/string.c lib/fmt.c lib/parse.c lib/json.c lib/jsonlist.c lib/log.c lib/symbol.c lib/lineedit.c lib/panic.c \
 	arch/x86/cpu.c arch/x86/cpusame.c arch/x86/topology.c arch/x86/cpus.c arch/x86/world.c arch/x86/trace.c arch/x86/random.c arch/x86/stack.c arch/x86/percpu.c arch/x86/gdt.c arch/x86/idt.c arch/x86/mcheck.c arch/x86/trap.c arch/x86/tlb.c \
 	arch/x86/apic.c arch/x86/tsc.c arch/x86/tscsync.c arch/x86/fpu.c arch/x86/mitigation.c arch/x86/vmxctls.c arch/x86/vmx.c \
 	mm/memmap.c mm/ptable.c mm/hostmap.c mm/metadata.c \
 	mm/buddy.c mm/pageblock.c mm/pagecache.c mm/quarantine.c mm/pagealloc.c \
 	mm/slab.c mm/slab_run.c mm/kmalloc.c mm/vmarea.c mm/vmalloc.c mm/percpu.c \
 	asi/domain.c asi/map.c asi/switch.c asi/shootdown.c asi/stun.c asi/mitigate.c asi/fault.c asi/crossing.c asi/describe.c asi/window.c \
-	asi/audit.c asi/audit_rules.c asi/surface.c asi/secrets.c asi/secrets_search.c \
-	drivers/uart16550.c drivers/console.c drivers/exitdev.c drivers/acpi.c \
+	asi/audit.c asi/audit_rules.c asi/surface.c asi/expose.c asi/secrets.c asi/secrets_search.c \
+	drivers/uart16550.c drivers/console.c drivers/exitdev.c drivers/acpi.c drivers/ioapic.c \
 	vmm/vmoptions.c vmm/multiboot.c vmm/image_place.c vmm/mbi.c vmm/bzimage.c vmm/loader.c vmm/loader_linux.c vmm/guestwalk.c vmm/guestmem.c vmm/guestram.c vmm/ept.c \
-	vmm/vmcs.c vmm/owner.c vmm/vm.c vmm/vcpu.c vmm/vcpu_regs.c vmm/startup.c vmm/ready.c vmm/run.c vmm/strict.c vmm/audit.c vmm/audit_ept.c vmm/secrets.c vmm/idle.c vmm/runqueue.c vmm/schedule.c vmm/trace.c \
+	vmm/vmcs.c vmm/owner.c vmm/vm.c vmm/vcpu.c vmm/vcpu_regs.c vmm/startup.c vmm/ready.c vmm/run.c vmm/strict.c vmm/audit.c vmm/audit_ept.c vmm/secrets.c vmm/idle.c vmm/runqueue.c vmm/schedule.c vmm/trace.c vmm/trace_switch.c \
 	vmm/inject.c vmm/post.c vmm/timer.c vmm/decode.c vmm/lapic.c vmm/lapic_ipi.c vmm/lapic_timer.c \
 	vmm/dev/pic.c vmm/dev/pit.c vmm/dev/rtc.c vmm/dev/fwcfg.c vmm/dev/pci.c vmm/dev/ioapic.c vmm/dev/acpipm.c vmm/acpi.c vmm/platform.c vmm/platform_create.c vmm/com1.c vmm/ports.c \
 	vmm/linear.c vmm/exit_cpuid.c vmm/exit_msr.c vmm/exit_io.c vmm/exit_cr.c vmm/exit_insn.c \
 	vmm/exit_hypercall.c vmm/exit_event.c vmm/exit_ept.c vmm/stats.c vmm/report.c vmm/report_mem.c vmm/report_crossing.c vmm/report_trace.c vmm/report_details.c \
 	boot/bootinfo.c boot/options.c boot/teststack.c boot/crash.c boot/selftest_stack.c boot/selftest_audit.c boot/selftest_secrets.c boot/selftest_cpus.c boot/selftest.c \
-	boot/torture.c boot/torture_scenarios.c boot/measure.c boot/ap.c boot/smp.c boot/guests.c boot/main.c
+	boot/torture.c boot/torture_scenarios.c boot/measure.c boot/ap.c boot/smp.c boot/guests.c boot/monitor.c boot/monitor_commands.c boot/monitor_vms.c boot/monitor_trace.c boot/monitor_map.c boot/main.c
 ASMS := boot/start.S boot/ap.S arch/x86/stack.S arch/x86/entry.S arch/x86/vmx_run.S arch/x86/flush.S asi/secrets_stack.S boot/torture.S
 
 # -mgeneral-regs-only: guests' FPU state stays in the registers while handlers run.

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The rules of the audit. See docs/asi.md, "Audit", for what each is there for. */
 #include "asi/audit_rules.h"
+#include "asi/expose.h"
 #include "lib/bitops.h"
 #include "mm/hostmap.h"
 #include "mm/memmap.h"
@@ -181,6 +182,8 @@ static const char *image_rule(const struct pt_leaf *leaf)
 		if (w->restricted && leaf->va >= (uint64_t)w->start &&
 		    leaf->va + leaf->size <= (uint64_t)w->end)
 			return boot_memory_rule(leaf);
+	if (asi_is_exposed(leaf->va, leaf->size))
+		return boot_memory_rule(leaf); /* an exception that reports name */
 	return "a part of the image that is not nonsensitive";
 }
 

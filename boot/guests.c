@@ -3,9 +3,11 @@
 #include "boot/guests.h"
 #include "arch/cpus.h"
 #include "arch/insn.h"
+#include "asi/expose.h"
 #include "asi/secrets.h"
 #include "asi/stun.h"
 #include "boot/ap.h"
+#include "boot/monitor.h"
 #include "lib/errno.h"
 #include "lib/log.h"
 #include "lib/parse.h"
@@ -39,7 +41,9 @@ static unsigned int nr_guests;
 static unsigned int nr_refused; /* modules that are no guest, or could not be made one */
 static unsigned int nr_made, nr_passed, nr_ended;
 static bool none_given;
+static bool can_type;	      /* there is a monitor */
 static uint32_t control_busy; /* atomic */
+static uint64_t run_cpus;     /* that run guests */
 
 static bool is_initrd(const struct boot_module *m)
 {
@@ -134,6 +138,12 @@ static int64_t destroy(struct guest *g)
 	return 0;
 }
 
+static int run_vm(struct vm *vm)
+{
+	vm->com1.connected = can_type;
+	return sched_start(vm);
+}
+
 static int64_t create(struct guest *g)
 {
 	int err;
@@ -143,7 +153,7 @@ static int64_t create(struct guest *g)
 	err = make(g);
 	if (err)
 		return err;
-	err = sched_start(g->vm);
+	err = run_vm(g->vm);
 	if (err) {
 		nr_made--;
 		vm_destroy(g->vm);
@@ -174,15 +184,47 @@ int64_t control_vm(const struct control_request *r)
 {
 	int64_t result;
 
-	/* Nobody waits here: making a VM waits for other CPUs' flushes itself. */
-	if (__atomic_exchange_n(&control_busy, 1, __ATOMIC_ACQUIRE))
+	if (!guests_hold())
 		return -EAGAIN;
 	result = control(r);
-	__atomic_store_n(&control_busy, 0, __ATOMIC_RELEASE);
+	guests_release();
 	return result;
 }
 
-static void report_surfaces(void)
+/* Nobody waits here: making a VM waits for other CPUs' flushes itself. */
+bool guests_hold(void)
+{
+	return !__atomic_exchange_n(&control_busy, 1, __ATOMIC_ACQUIRE);
+}
+
+void guests_release(void)
+{
+	__atomic_store_n(&control_busy, 0, __ATOMIC_RELEASE);
+}
+
+unsigned int guests_nr(void)
+{
+	return nr_guests;
+}
+
+struct vm *guests_vm(unsigned int nr)
+{
+	return guests[nr].vm;
+}
+
+const struct vm_options *guests_options(unsigned int nr)
+{
+	return &guests[nr].options;
+}
+
+int guests_start(unsigned int nr)
+{
+	int64_t err = guests[nr].vm ? destroy(&guests[nr]) : 0;
+
+	return (int)(err ? err : create(&guests[nr]));
+}
+
+void guests_report_surfaces(void)
 {
 	struct vm *vms[BOOTINFO_MODULES_MAX];
 	unsigned int nr = 0;
@@ -193,16 +235,16 @@ static void report_surfaces(void)
 	report_hidden(vms, nr);
 }
 
-static void report_traces(uint64_t cpus)
+void guests_report_traces(void)
 {
-	for_each_cpu (cpu, cpus)
+	for_each_cpu (cpu, run_cpus)
 		report_trace_cpu(cpu);
 	for (unsigned int i = 0; i < nr_guests; i++)
 		if (guests[i].vm)
 			report_trace_vm(guests[i].vm);
 }
 
-static void report_memory(void)
+void guests_report_memory(void)
 {
 	report_mem();
 	for (unsigned int i = 0; i < nr_guests; i++)
@@ -227,7 +269,7 @@ void guests_create(const struct boot_info *info, const char *vmx_missing, enum v
 		log_error("no guest: boot with a Multiboot module, e.g. scripts/run --guest FILE");
 		none_given = true;
 	}
-	report_memory();
+	guests_report_memory();
 }
 
 /*
@@ -272,10 +314,11 @@ static void run_all(const struct options *o, uint64_t cpus)
 
 	stun_init(o->stun, cpus);
 	err = sched_init(cpus, o->audit_ms, o->idle_poll);
-
+	if (!err && can_type)
+		monitor_begin();
 	for (unsigned int i = 0; !err && i < nr_guests; i++)
 		if (guests[i].vm)
-			err = sched_start(guests[i].vm);
+			err = run_vm(guests[i].vm);
 	if (err)
 		log_error("no memory to run guests");
 	else
@@ -283,33 +326,41 @@ static void run_all(const struct options *o, uint64_t cpus)
 	irq_restore(flags);
 }
 
-static void report_run(uint64_t cpus)
+void guests_report_cpus(void)
 {
 	report_asi();
-	for_each_cpu (cpu, cpus)
+	for_each_cpu (cpu, run_cpus)
 		report_sched(cpu);
+}
+
+static void report_run(void)
+{
+	report_experiment();
+	guests_report_cpus();
 	report_crossings();
-	report_traces(cpus);
-	report_memory();
+	guests_report_traces();
+	guests_report_memory();
 }
 
 uint8_t guests_run(bool selftest_passed, const struct options *o)
 {
 	bool secrets = o->secrets && plant_secrets();
 	uint64_t violations = inspect(o, secrets, "boot") + (o->secrets && !secrets);
-	uint64_t cpus = stun_cpus(o->smt);
+	uint64_t cpus = run_cpus = stun_cpus(o->smt);
 	const char *refusal = stun_refusal(o->strict, o->stun, cpus);
 	unsigned int nr, failed;
 	bool pass;
 
-	report_surfaces();
+	can_type = o->monitor != MONITOR_OFF && !refusal && nr_made;
+	guests_report_surfaces();
 	report_details(o->detail);
 	if (refusal)
 		log_error("no guest is run: %s", refusal);
 	else if (nr_made)
 		run_all(o, cpus);
 	violations += sched_report_audits();
-	report_run(cpus);
+	violations += monitor_violations();
+	report_run();
 	violations += inspect(o, secrets, "end"); /* the domains still stand */
 	if (secrets)
 		secrets_end();
@@ -320,7 +371,8 @@ uint8_t guests_run(bool selftest_passed, const struct options *o)
 	nr = nr_made + nr_refused;
 	failed = nr - nr_passed - nr_ended;
 	pass = selftest_passed && !violations && !none_given && !failed;
-	log_info("@end {\"verdict\":\"%s\",\"guests\":%u,\"passed\":%u,\"ended\":%u,\"failed\":%u}",
-		 pass ? "pass" : "fail", nr, nr_passed, nr_ended, failed);
+	log_info("@end "
+		 "{\"verdict\":\"%s\",\"guests\":%u,\"passed\":%u,\"ended\":%u,\"failed\":%u%s}",
+		 pass ? "pass" : "fail", nr, nr_passed, nr_ended, failed, asi_experiment());
 	return pass ? 0 : 1;
 }

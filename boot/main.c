@@ -22,6 +22,7 @@
 #include "boot/guests.h"
 #include "boot/main.h"
 #include "boot/measure.h"
+#include "boot/monitor.h"
 #include "boot/options.h"
 #include "boot/selftest.h"
 #include "boot/smp.h"
@@ -29,6 +30,7 @@
 #include "drivers/acpi.h"
 #include "drivers/console.h"
 #include "drivers/exitdev.h"
+#include "drivers/ioapic.h"
 #include "lib/bitops.h"
 #include "lib/errno.h"
 #include "lib/fmt.h"
@@ -147,6 +149,16 @@ static void __init devices_init(void)
 		 acpi.nr_cpus == 1 ? "" : "s", tsc_khz() / 1000, tsc_khz() % 1000, tsc_source());
 }
 
+/* Where nothing can interrupt, the monitor polls. */
+static void __init monitor_input_init(void)
+{
+	unsigned int irq = console_irq();
+
+	if (options.monitor == MONITOR_ON && irq &&
+	    ioapic_route(&acpi, irq, APIC_VECTOR_CONSOLE, apic_id()))
+		monitor_input_interrupts();
+}
+
 static void __init mitigations_init(void)
 {
 	if (mitigate_init(options.mitigate))
@@ -213,6 +225,7 @@ void hv_main(uint32_t magic, uint32_t bootinfo_at)
 	memory_init(bootinfo_at); /* own page tables, then the allocators */
 	tlb_init(options.pcid);	  /* PCIDs: CR3 holds PCID 0 now */
 	devices_init();		  /* APIC, clock */
+	monitor_input_init();	  /* with monitor=on */
 	asi_init(options.asi);	  /* what all restricted spaces share */
 	mitigations_init();	  /* what is flushed when */
 	cpusame_note();		  /* what other CPUs must have too */

@@ -68,6 +68,19 @@ static void read_idle(struct options *o, struct word value)
 			value.start);
 }
 
+static void read_monitor(struct options *o, struct word value)
+{
+	if (parse_is(value, "off"))
+		o->monitor = MONITOR_OFF;
+	else if (parse_is(value, "on"))
+		o->monitor = MONITOR_ON;
+	else if (parse_is(value, "poll"))
+		o->monitor = MONITOR_POLL;
+	else
+		problem(o, "option \"monitor=%.*s\" ignored: on, off and poll are known",
+			(int)value.len, value.start);
+}
+
 static void read_audit(struct options *o, struct word value)
 {
 	uint64_t ms = 0;
@@ -121,6 +134,8 @@ static void read_word(struct options *o, struct word w)
 		read_asi(o, value);
 	else if (parse_key(w, "audit", &value))
 		read_audit(o, value);
+	else if (parse_key(w, "monitor", &value))
+		read_monitor(o, value);
 	else if (parse_key(w, "idle", &value))
 		read_idle(o, value);
 	else if (parse_key(w, "mitigate", &value))

@@ -9,6 +9,8 @@
 #define OPTIONS_PROBLEMS_MAX 8
 #define OPTIONS_PROBLEM_LEN  96
 
+enum monitor_mode { MONITOR_OFF, MONITOR_ON, MONITOR_POLL };
+
 struct options {
 	bool asi;    /* asi=on|off|strict, default on */
 	bool strict; /* asi=strict: guests are strict if they do not say otherwise */
@@ -24,6 +26,7 @@ struct options {
 	bool detail;	   /* detail=on|off, default off: report_details() */
 	bool idle_poll;	   /* idle=halt|poll, default halt */
 	bool bench;	   /* bench=on|off, default off: boot/measure.h */
+	enum monitor_mode monitor;   /* monitor=off|on|poll, default off */
 	enum mitigate_mode mitigate; /* mitigate=none|entry|exit|asi|auto, default auto */
 	struct word crash;	     /* crash=KIND, for crash(); len 0: not given */
 	struct word console;	     /* console=..., for console_select(); len 0: not given */

@@ -101,12 +101,34 @@ static void add_cpu(struct acpi_info *out, uint32_t *found, uint32_t apic_id)
  */
 #define CPU_ENABLED 1
 
+static void add_ioapic(struct acpi_info *out, uint64_t hpa, uint64_t first_gsi)
+{
+	if (out->nr_ioapics < ACPI_IOAPICS_MAX)
+		out->ioapics[out->nr_ioapics++] = (struct acpi_ioapic){ hpa, (uint32_t)first_gsi };
+}
+
+/* Of the flags bits 1:0 are the polarity: 3 is active low; 0, as the bus has it, is high. Bus 0 is ISA. */
+static void override_isa(struct acpi_info *out, uint64_t bus, uint64_t irq, uint64_t gsi,
+			 uint64_t flags)
+{
+	if (bus == 0 && irq < ACPI_ISA_IRQS)
+		out->isa_irqs[irq] = (struct acpi_isa_irq){ (uint32_t)gsi, (flags & 3) == 3 };
+}
+
 static void read_madt_entry(struct table e, struct acpi_info *out, uint32_t *found)
 {
 	switch (get(e, 0, 1)) {
 	case 0: /* processor local APIC; 0xff would be a broadcast */
 		if (e.len >= 8 && (get(e, 4, 4) & CPU_ENABLED) && get(e, 3, 1) != 0xff)
 			add_cpu(out, found, (uint32_t)get(e, 3, 1));
+		break;
+	case 1: /* I/O APIC */
+		if (e.len >= 12)
+			add_ioapic(out, get(e, 4, 4), get(e, 8, 4));
+		break;
+	case 2: /* interrupt source override */
+		if (e.len >= 10)
+			override_isa(out, get(e, 2, 1), get(e, 3, 1), get(e, 4, 4), get(e, 8, 2));
 		break;
 	case 5: /* local APIC address override */
 		if (e.len >= 12)
@@ -244,6 +266,8 @@ void acpi_init(const void *rsdp, uint64_t len, struct acpi_info *out)
 	struct table p = { rsdp, (uint32_t)MIN(len, RSDP_V2_SIZE) }, root;
 
 	*out = (struct acpi_info){ .nr_cpus = 1 };
+	for (uint32_t irq = 0; irq < ACPI_ISA_IRQS; irq++)
+		out->isa_irqs[irq].gsi = irq;
 	if (!rsdp || p.len < RSDP_V1_SIZE || memcmp(rsdp, "RSD PTR ", 8) != 0 ||
 	    !sum_is_zero(rsdp, RSDP_V1_SIZE)) {
 		log_error("ACPI: no RSDP, so one CPU");

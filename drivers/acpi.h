@@ -8,10 +8,22 @@
 #include <stdint.h>
 #include "arch/layout.h"
 
+#define ACPI_IOAPICS_MAX 8
+#define ACPI_ISA_IRQS	 16
+
 struct acpi_info {
 	uint32_t nr_cpus; /* enabled ones in the MADT; 1 if there is no MADT */
 	uint32_t apic_id[CPUS_MAX];
-	uint64_t lapic_hpa;	/* 0 without a MADT */
+	uint64_t lapic_hpa; /* 0 without a MADT */
+	uint32_t nr_ioapics;
+	struct acpi_ioapic {
+		uint64_t hpa;
+		uint32_t first_gsi; /* global system interrupt of its first input */
+	} ioapics[ACPI_IOAPICS_MAX];
+	struct acpi_isa_irq {
+		uint32_t gsi;	 /* the same number, unless the MADT says otherwise */
+		bool active_low; /* high is usual */
+	} isa_irqs[ACPI_ISA_IRQS];
 	uint16_t spcr_port;	/* of the firmware's serial console; 0 if it names none */
 	uint16_t pm_timer_port; /* 0 if there is none */
 };

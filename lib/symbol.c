@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Looks an address up in the table that scripts/mksyms made of the linked image. */
 #include <stddef.h>
+#include "lib/string.h"
 #include "lib/symbol.h"
 
 /*
@@ -35,4 +36,19 @@ const char *symbol_lookup(uint64_t addr, uint64_t *offset)
 	}
 	*offset = at - symbol_table_addresses[low];
 	return symbol_table_strings + symbol_table_names[low];
+}
+
+bool symbol_find(const char *name, size_t len, struct symbol *out)
+{
+	for (uint32_t i = 0; i + 1 < symbol_table_count; i++) {
+		const char *found = symbol_table_strings + symbol_table_names[i];
+
+		if (strlen(found) != len || memcmp(found, name, len) != 0)
+			continue;
+		out->addr = SYMBOL_BASE + symbol_table_addresses[i];
+		out->len = symbol_table_addresses[i + 1] - symbol_table_addresses[i];
+		out->name = found;
+		return true;
+	}
+	return false;
 }

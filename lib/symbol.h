@@ -5,6 +5,8 @@
  * address moves (symbol.c says what it holds; its last entry is the image's end).
  */
 #pragma once
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /*
@@ -12,3 +14,13 @@
  * lies outside the image. The string lives for ever.
  */
 const char *symbol_lookup(uint64_t addr, uint64_t *offset);
+
+/*
+ * The address of the symbol named @name (@len bytes), the lowest one where several files have one of that name, how many
+ * bytes it has up to the next symbol, and its name, which lives for ever. False if there is none.
+ */
+struct symbol {
+	uint64_t addr, len;
+	const char *name;
+};
+bool symbol_find(const char *name, size_t len, struct symbol *out);

@@ -23,14 +23,14 @@ extern const char __init_data_start[], __init_data_end[], __symbols_start[], __s
 
 /* The last column is the ASI policy for the image: nothing else of it is mapped restricted. */
 static const struct image_window windows[] = {
-	{ "text", __text_start, __text_end, PROT_RX, true },
-	{ "rodata", __rodata_start, __rodata_end, PROT_R, true },
-	{ "nonsensitive data", __nonsensitive_start, __nonsensitive_end, PROT_RW, true },
-	{ "per-CPU template", __percpu_start, __percpu_end, PROT_RW, false },
-	{ "data", __data_start, __data_end, PROT_RW, false },
-	{ "init text", __init_text_start, __init_text_end, PROT_RX, false },
-	{ "init data", __init_data_start, __init_data_end, PROT_RW, false },
-	{ "symbols", __symbols_start, __symbols_end, PROT_R, false },
+	{ "text", __text_start, __text_end, PROT_RX, true, false },
+	{ "rodata", __rodata_start, __rodata_end, PROT_R, true, false },
+	{ "nonsensitive data", __nonsensitive_start, __nonsensitive_end, PROT_RW, true, false },
+	{ "per-CPU template", __percpu_start, __percpu_end, PROT_RW, false, false },
+	{ "data", __data_start, __data_end, PROT_RW, false, true },
+	{ "init text", __init_text_start, __init_text_end, PROT_RX, false, false },
+	{ "init data", __init_data_start, __init_data_end, PROT_RW, false, false },
+	{ "symbols", __symbols_start, __symbols_end, PROT_R, false, false },
 };
 #define FIRST_INIT_WINDOW 5
 #define LAST_INIT_WINDOW  6

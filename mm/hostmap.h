@@ -14,6 +14,7 @@ struct image_window {
 	const char *start, *end; /* page-aligned */
 	unsigned int prot;
 	bool restricted; /* in every restricted space too */
+	bool exposable;	 /* may be, for an experiment (asi/expose.h) */
 };
 /* The i-th, NULL behind the last. */
 const struct image_window *hostmap_window(unsigned int i);

@@ -53,13 +53,17 @@ void mock_assert(const int result, const char *const expression, const char *con
 void console_write(const char *text, size_t len)
 {
 	for (size_t i = 0; i < len; i++)
-		CHECK(text[i] == '\n' || text[i] == '\t' || (text[i] >= ' ' && text[i] <= '~'));
+		CHECK(text[i] == '\n' || text[i] == '\t' || (text[i] >= ' ' && text[i] <= '~') ||
+		      (VM->com1.attached && (text[i] == '\r' || text[i] == '\b')));
 }
+
+static struct mem_owner owner = { .id = 1 };
 
 static void power_on(void)
 {
 	fake_vcpu_reset();
 	strcpy(fake_vm.options.name, "f");
+	fake_vm.owner = &owner;
 	fake_vm.options.cpus = 1;
 	fake_vm.ram_bytes = MiB(64);
 	fake_vm.options.platform = VM_PLATFORM_APIC;
@@ -177,7 +181,10 @@ static void step(const uint8_t *b)
 		fake_tsc += value >> (b[1] & 31);
 		break;
 	case 1:
-		com1_receive(VM, b[4]);
+		if (!b[5])
+			com1_attach(VM, b[4] & 1);
+		if (!com1_receive(VM, b[4]))
+			CHECK(VM->com1.wait_count == COM1_LINE);
 		break;
 	case 2:
 		vmcs_write(VMCS_GUEST_RFLAGS, RFLAGS_FIXED | (b[1] & 1 ? RFLAGS_IF : 0));

@@ -254,6 +254,37 @@ static void test_madt_cpus(void **state)
 }
 
 /* More CPUs than we can use: the first ones, and a line that says so. */
+/* I/O APICs, and where ISA interrupts go: as they are numbered, unless an override of bus 0 says otherwise. */
+static void test_madt_interrupts(void **state)
+{
+	(void)state;
+	build();
+	run(36);
+	assert_int_equal(got.nr_ioapics, 0);
+	append(MADT, (const uint8_t[]){ 1, 12, 9, 0, 0, 0, 0xc0, 0xfe, 0, 0, 0, 0 }, 12);
+	append(MADT, (const uint8_t[]){ 1, 12, 9, 0, 0, 0x10, 0xc0, 0xfe, 24, 0, 0, 0 }, 12);
+	append(MADT, (const uint8_t[]){ 1, 11, 9, 0, 0, 0, 0xc0, 0xfe, 0, 0, 0 }, 11);
+	append(MADT, (const uint8_t[]){ 2, 10, 0, 4, 28, 0, 0, 0, 15, 0 }, 10);
+	append(MADT, (const uint8_t[]){ 2, 10, 0, 3, 29, 0, 0, 0, 5, 0 }, 10);
+	append(MADT, (const uint8_t[]){ 2, 10, 1, 5, 30, 0, 0, 0, 15, 0 }, 10);
+	append(MADT, (const uint8_t[]){ 2, 10, 0, 16, 30, 0, 0, 0, 15, 0 }, 10);
+	append(MADT, (const uint8_t[]){ 2, 9, 0, 6, 30, 0, 0, 0, 15 }, 9);
+	run(36);
+	assert_int_equal(got.nr_ioapics, 2);
+	assert_int_equal(got.ioapics[0].hpa, 0xfec00000);
+	assert_int_equal(got.ioapics[0].first_gsi, 0);
+	assert_int_equal(got.ioapics[1].hpa, 0xfec01000);
+	assert_int_equal(got.ioapics[1].first_gsi, 24);
+	for (uint32_t irq = 0; irq < ACPI_ISA_IRQS; irq++) {
+		assert_int_equal(got.isa_irqs[irq].gsi, irq == 4 ? 28 : irq == 3 ? 29 : irq);
+		assert_int_equal(got.isa_irqs[irq].active_low, irq == 4);
+	}
+	for (uint32_t i = 0; i < ACPI_IOAPICS_MAX; i++)
+		append(MADT, (const uint8_t[]){ 1, 12, 9, 0, 0, 0, 0xc0, 0xfe, 0, 0, 0, 0 }, 12);
+	run(36);
+	assert_int_equal(got.nr_ioapics, ACPI_IOAPICS_MAX);
+}
+
 static void test_madt_many_cpus(void **state)
 {
 	(void)state;
@@ -449,11 +480,12 @@ static void test_damaged(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_valid),	       cmocka_unit_test(test_madt_cpus),
-		cmocka_unit_test(test_madt_many_cpus), cmocka_unit_test(test_madt_absurd_entries),
-		cmocka_unit_test(test_broken),	       cmocka_unit_test(test_table_lengths),
-		cmocka_unit_test(test_fadt_ports),     cmocka_unit_test(test_s5),
-		cmocka_unit_test(test_damaged),	       cmocka_unit_test(test_spcr),
+		cmocka_unit_test(test_valid),		cmocka_unit_test(test_madt_cpus),
+		cmocka_unit_test(test_madt_interrupts), cmocka_unit_test(test_madt_absurd_entries),
+		cmocka_unit_test(test_madt_many_cpus),	cmocka_unit_test(test_madt_absurd_entries),
+		cmocka_unit_test(test_broken),		cmocka_unit_test(test_table_lengths),
+		cmocka_unit_test(test_fadt_ports),	cmocka_unit_test(test_s5),
+		cmocka_unit_test(test_damaged),		cmocka_unit_test(test_spcr),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* asi/audit.c: it finds nothing in what asi/map.c built, and each single thing that is planted. */
 #include "unittests/asi_audit.h"
+#include "asi/expose.h"
+#include "lib/errno.h"
 
 /* As it stands there are no violations, and every leaf is counted with its size. */
 static void test_clean(void **state)
@@ -285,6 +287,46 @@ static void test_reports(void **state)
 	assert_int_equal(violations(), 0);
 }
 
+/*
+ * An experiment: what is exposed is mapped in every space, and no violation; what lies beside it is. Only sensitive static
+ * data can be, once, and reports are marked from then on. It is for good, so this comes last.
+ */
+static void test_exposed(void **state)
+{
+	const struct image_window *data = hostmap_window(FAKE_DATA);
+	uint64_t va = (uint64_t)data->start, text = (uint64_t)hostmap_window(FAKE_TEXT)->start;
+
+	(void)state;
+	assert_string_equal(asi_experiment(), "");
+	assert_int_equal(asi_expose("x", text, 8), -EINVAL);
+	assert_int_equal(asi_expose("x", va - 8, 8), -EINVAL);
+	assert_int_equal(asi_expose("x", (uint64_t)data->end - 8, 16), -EINVAL);
+	assert_int_equal(asi_expose("x", va, 0), -EINVAL);
+	assert_null(asi_exposed(0));
+	assert_int_equal(violations(), 0);
+
+	assert_int_equal(asi_expose("x", va + 100, 8), 0);
+	assert_int_equal(asi_exposed(0)->start, va);
+	assert_int_equal(asi_exposed(0)->len, PAGE_SIZE);
+	assert_null(asi_exposed(1));
+	assert_string_equal(asi_experiment(), ",\"experiment\":true");
+	for (unsigned int i = 0; i < VMS; i++)
+		assert_int_equal(ptable_walk(&vms[i]->pt, va + 8).hpa.v, va + 8 - IMAGE_BASE);
+	assert_int_equal(violations(), 0);
+	assert_int_equal(asi_expose("y", va + PAGE_SIZE - 8, 8), -EEXIST);
+
+	/* Its right stays the audit's business, and so does the page behind it. */
+	*fake_entry(&asi_global, va, 0) &= ~PTE_NX;
+	assert_int_equal(violations(), 2 * VMS); /* and not so in the unrestricted space */
+	*fake_entry(&asi_global, va, 0) |= PTE_NX;
+	ptable_map(&asi_global, va + PAGE_SIZE, HPA(va + PAGE_SIZE - IMAGE_BASE), PAGE_SIZE, 0,
+		   PROT_RW);
+	assert_int_equal(violations(), VMS);
+	ptable_unmap(&asi_global, va + PAGE_SIZE, PAGE_SIZE);
+	note_flushes();
+	assert_int_equal(violations(), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -292,7 +334,7 @@ int main(void)
 		cmocka_unit_test(test_entry_bits),     cmocka_unit_test(test_absent_frames),
 		cmocka_unit_test(test_extra_mappings), cmocka_unit_test(test_host_differs),
 		cmocka_unit_test(test_self_page),      cmocka_unit_test(test_tables),
-		cmocka_unit_test(test_reports),
+		cmocka_unit_test(test_reports),	       cmocka_unit_test(test_exposed),
 	};
 
 	return cmocka_run_group_tests(tests, take_pages, give_pages);

@@ -208,22 +208,41 @@ static void test_begin(void **state)
 	assert_int_equal(stun_stats_of(0)->held_ticks, 540);
 }
 
+static unsigned int points_to_go;
+
 static void sibling_leaves(void)
 {
-	if (word() & STUN_G)
+	if (points_to_go--)
 		return;
 	fake_mmu_point = NULL;
-	stun_cores[0].word |= 2;
+	if (!(word() & STUN_G)) /* or it waits for this CPU */
+		stun_cores[0].word |= 2;
 }
 
-/* The sibling leaves between the look and the act. */
+/* The sibling leaves at any point: before the look, between it and the act, behind. */
 static void test_begin_races(void **state)
 {
+	unsigned int refused = 0, begun = 0, when = 0;
+
 	(void)state;
-	asi_enter(domains[0]);
-	fake_mmu_point = sibling_leaves; /* at the first point at all */
-	assert_false(stun_guest_begin());
-	assert_int_equal(word(), 2);
+	do {
+		stun_cores[0].word = 1;
+		asi_enter(domains[0]);
+		points_to_go = when++;
+		fake_mmu_point = sibling_leaves;
+		if (stun_guest_begin()) {
+			assert_int_equal(word(), STUN_G);
+			stun_guest_end();
+			begun++;
+		} else {
+			assert_int_equal(word(), 2);
+			refused++;
+		}
+		asi_relax();
+		asi_exit();
+	} while (!fake_mmu_point);
+	fake_mmu_point = NULL;
+	assert_true(begun > 1 && refused > 2);
 }
 
 /*

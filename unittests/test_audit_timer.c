@@ -21,6 +21,11 @@ uint64_t tsc_khz(void)
 	return 1000;
 }
 
+const char *asi_experiment(void)
+{
+	return "";
+}
+
 void console_write(const char *text, size_t len)
 {
 	(void)text;

@@ -134,6 +134,26 @@ static void test_idle_words(void **state)
 	}
 }
 
+static void test_monitor_words(void **state)
+{
+	struct options o;
+
+	(void)state;
+	options_parse("", &o);
+	assert_int_equal(o.monitor, MONITOR_OFF);
+	options_parse("monitor=on", &o);
+	assert_int_equal(o.monitor, MONITOR_ON);
+	options_parse("monitor=on monitor=poll", &o);
+	assert_int_equal(o.monitor, MONITOR_POLL);
+	options_parse("monitor=poll monitor=off", &o);
+	assert_int_equal(o.monitor, MONITOR_OFF);
+	assert_int_equal(o.nr_problems, 0);
+	options_parse("monitor=yes", &o);
+	assert_int_equal(o.monitor, MONITOR_OFF);
+	assert_string_equal(o.problems[0],
+			    "option \"monitor=yes\" ignored: on, off and poll are known");
+}
+
 /* A wrong word costs one line that names it, and the words around it still count. */
 static void test_hypervisor_problems(void **state)
 {
@@ -416,6 +436,7 @@ int main(void)
 		cmocka_unit_test(test_sibling_words),
 		cmocka_unit_test(test_mitigate_words),
 		cmocka_unit_test(test_idle_words),
+		cmocka_unit_test(test_monitor_words),
 		cmocka_unit_test(test_hypervisor_problems),
 		cmocka_unit_test(test_hypervisor_many_problems),
 		cmocka_unit_test(test_guest_words),

@@ -3,83 +3,7 @@
  * vmm/platform.c, ports.c and com1.c together: ports of every kind, COM1's interrupts, the timer's through the PIC to the
  * vCPU, and what of it costs an exit.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
-#include <cmocka.h>
-#include "arch/insn.h"
-#include "arch/regs.h"
-#include "arch/tsc.h"
-#include "arch/vmx.h"
-#include "lib/log.h"
-#include "unittests/fake/vmx.h"
-#include "vmm/exit.h"
-#include "vmm/lapic.h"
-#include "vmm/ports.h"
-#include "vmm/post.h"
-
-#define V	 (&fake_vcpu)
-#define VM	 (&fake_vm)
-#define PC	 (&fake_vm.platform)
-#define TSC_HZ	 (tsc_khz() * 1000)
-#define CLOCK(n) ((n)*TSC_HZ / PIT_HZ + 1) /* TSC ticks in which n clocks have passed for sure */
-
-static char console[4096];
-
-void console_write(const char *text, size_t len)
-{
-	strncat(console, text, len);
-}
-
-/* With what the exit path does behind the access. */
-static void out(uint16_t port, uint8_t value)
-{
-	assert_true(port_out(VM, port, 1, value));
-	post_collect(V);
-}
-
-static uint8_t in(uint16_t port)
-{
-	uint8_t value = (uint8_t)port_in(VM, port, 1);
-
-	post_collect(V);
-	return value;
-}
-
-/* Vectors 0x20 and 0x28; the timer and COM1 unmasked. */
-static int start(void **state)
-{
-	static const uint8_t icws[] = { 0x11, 0x20, 4, 1 };
-
-	(void)state;
-	fake_vcpu_reset();
-	memset(console, 0, sizeof(console));
-	fake_tsc = 123456789;
-	strcpy(fake_vm.options.name, "t");
-	fake_vm.options.cpus = 3;
-	fake_vm.ram_bytes = 64 << 20;
-	platform_start(VM);
-	vmcs_write(VMCS_GUEST_RFLAGS, RFLAGS_FIXED | RFLAGS_IF);
-	for (unsigned int i = 0; i < 4; i++) {
-		out(i ? 0x21 : 0x20, icws[i]);
-		out(i ? 0xa1 : 0xa0, i == 1 ? 0x28 : icws[i]);
-	}
-	out(0x21, 0xee);
-	return 0;
-}
-
-/* What the next VM entry delivers: a vector, or -1. */
-static int delivered(void)
-{
-	uint32_t info;
-
-	vmcs_write(VMCS_ENTRY_INTR_INFO, 0);
-	vcpu_deliver_events(V);
-	info = vmcs_read32(VMCS_ENTRY_INTR_INFO);
-	return info & INTR_INFO_VALID ? (int)(info & INTR_INFO_VECTOR_MASK) : -1;
-}
+#include "unittests/platform.h"
 
 static void pass(uint64_t ticks)
 {
@@ -285,102 +209,6 @@ static void test_extint(void **state)
 	assert_int_equal(delivered(), 0x20);
 }
 
-/* ---- COM1 ---- */
-
-static void test_com1_transmit(void **state)
-{
-	(void)state;
-	out(0x3fc, 0x0b);
-	assert_int_equal(in(0x3fa), 0x01);
-	V->events.due = ~0UL;
-	out(0x3f9, 2);			    /* enabling it raises it: the transmitter is empty */
-	assert_int_equal(V->events.due, 0); /* the exit path looks */
-	assert_int_equal(delivered(), 0x24);
-	assert_int_equal(in(0x3fa), 0x02);
-	assert_int_equal(in(0x3fa), 0x01); /* once read it is gone */
-	out(0x20, 0x64);
-	assert_int_equal(delivered(), -1);
-	out(0x3f8, 'x'); /* sent at once: the next one */
-	assert_int_equal(delivered(), 0x24);
-	out(0x3f8, 'y'); /* and another edge while that is in service */
-	out(0x20, 0x64);
-	assert_int_equal(delivered(), 0x24);
-	out(0x20, 0x64);
-	out(0x3f9, 0);
-	assert_int_equal(delivered(), -1);
-	out(0x3f8, '\n');
-	assert_string_equal(console, "[t] xy\n");
-	/* OUT2 gates it. */
-	out(0x3fc, 0);
-	out(0x3f9, 2);
-	assert_int_equal(delivered(), -1);
-	assert_int_equal(in(0x3fa), 0x02);
-	out(0x3f8, 'z');
-	out(0x3fc, 8);
-	assert_int_equal(delivered(), 0x24);
-}
-
-static void test_com1_receive(void **state)
-{
-	(void)state;
-	out(0x3fc, 0x08);
-	out(0x3f9, 5);
-	com1_receive(VM, 'a');
-	assert_int_equal(delivered(), 0x24);
-	assert_int_equal(in(0x3fa), 0x04);
-	assert_int_equal(in(0x3fd), 0x61);
-	com1_receive(VM, 'b'); /* there is room for one */
-	assert_int_equal(in(0x3fa), 0x06);
-	assert_int_equal(in(0x3fd), 0x63);
-	assert_int_equal(in(0x3fd), 0x61); /* told once */
-	assert_int_equal(in(0x3f8), 'a');
-	assert_int_equal(in(0x3fd), 0x60);
-	assert_int_equal(in(0x3f8), 0);
-	out(0x20, 0x64);
-	assert_int_equal(delivered(), -1);
-	/* FIFOs: 16 bytes, in order, with a trigger level. */
-	out(0x3fa, 0x81);
-	for (unsigned int i = 0; i < 17; i++) {
-		com1_receive(VM, (uint8_t)(0x30 + i));
-		if (i < 16)
-			assert_int_equal(in(0x3fa), i < 7 ? 0xcc : 0xc4);
-	}
-	assert_int_equal(in(0x3fd), 0x63);
-	for (unsigned int i = 0; i < 16; i++)
-		assert_int_equal(in(0x3f8), 0x30 + i);
-	assert_int_equal(in(0x3fa), 0xc1);
-	com1_receive(VM, 'c');
-	out(0x3fa, 0x83); /* cleared */
-	assert_int_equal(in(0x3fd), 0x60);
-	com1_receive(VM, 'd');
-	out(0x3fa, 0x00); /* without FIFOs again */
-	assert_int_equal(in(0x3fd), 0x60);
-}
-
-static void test_com1_modem(void **state)
-{
-	(void)state;
-	out(0x3fc, 0x08);
-	out(0x3f9, 8);
-	assert_int_equal(in(0x3fe), 0xb0);
-	out(0x3fc, 0x10); /* into loopback: all inputs fall */
-	assert_int_equal(in(0x3fa), 0x00);
-	assert_int_equal(in(0x3fe), 0x0b);
-	assert_int_equal(in(0x3fe), 0x00);
-	out(0x3fc, 0x1f);
-	assert_int_equal(in(0x3fe), 0xfb); /* the ring tells its end only */
-	out(0x3fc, 0x1b);
-	assert_int_equal(in(0x3fe), 0xb4);
-	assert_int_equal(delivered(), -1); /* the gate is closed in loopback mode */
-	/* Bytes sent come back. */
-	out(0x3fa, 0x01);
-	out(0x3f8, 1);
-	out(0x3f8, 2);
-	assert_int_equal(in(0x3f8), 1);
-	assert_int_equal(in(0x3f8), 2);
-	assert_string_equal(console, "");
-}
-
 /* ---- ports ---- */
 
 static void test_ports(void **state)
@@ -486,9 +314,6 @@ int main(void)
 		cmocka_unit_test_setup(test_wires, start),
 		cmocka_unit_test_setup(test_other_vcpu, start),
 		cmocka_unit_test_setup(test_extint, start),
-		cmocka_unit_test_setup(test_com1_transmit, start),
-		cmocka_unit_test_setup(test_com1_receive, start),
-		cmocka_unit_test_setup(test_com1_modem, start),
 		cmocka_unit_test_setup(test_ports, start),
 		cmocka_unit_test_setup(test_resets, start),
 		cmocka_unit_test_setup(test_no_platform, start),

@@ -192,12 +192,33 @@ static void test_panic(void **state)
 	assert_string_equal(printed, "");
 }
 
+/* By its whole name, with what lies up to the next; of two the first; the last entry is the end and no symbol. */
+static void test_find(void **state)
+{
+	static const uint32_t addresses[] = { 0x10, 0x20, 0x28, 0x31, 0x50 };
+	static const char *const names[] = { "vm", "vms", "x", "vms", "end" };
+	struct symbol s;
+
+	(void)state;
+	table_make(5, addresses, names);
+	assert_true(symbol_find("vms", 3, &s));
+	assert_int_equal(s.addr, BASE + 0x20);
+	assert_int_equal(s.len, 8);
+	assert_string_equal(s.name, "vms");
+	assert_true(symbol_find("vms", 2, &s));
+	assert_int_equal(s.addr, BASE + 0x10);
+	assert_false(symbol_find("v", 1, &s));
+	assert_false(symbol_find("", 0, &s));
+	assert_false(symbol_find("end", 3, &s));
+	table_make(0, addresses, names);
+	assert_false(symbol_find("vm", 2, &s));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_lookup_against_scan),
-		cmocka_unit_test(test_lookup_outside),
-		cmocka_unit_test(test_backtrace_ends),
+		cmocka_unit_test(test_find),	       cmocka_unit_test(test_lookup_against_scan),
+		cmocka_unit_test(test_lookup_outside), cmocka_unit_test(test_backtrace_ends),
 		cmocka_unit_test(test_panic),
 	};
 

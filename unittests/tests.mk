@@ -21,6 +21,15 @@ test_fmt_SRCS := lib/fmt.c lib/log.c lib/json.c lib/jsonlist.c
 UNIT_TESTS += parse
 test_parse_SRCS := lib/parse.c
 
+UNIT_TESTS += lineedit
+test_lineedit_SRCS := lib/lineedit.c lib/fmt.c
+
+UNIT_TESTS += console
+test_console_SRCS := drivers/console.c lib/parse.c unittests/fake/cpu.c
+
+UNIT_TESTS += monitor
+test_monitor_SRCS := boot/monitor.c boot/monitor_commands.c lib/lineedit.c lib/parse.c lib/json.c lib/log.c lib/fmt.c unittests/fake/console.c unittests/fake/cpu.c
+
 UNIT_TESTS += options
 test_options_SRCS := boot/options.c vmm/vmoptions.c lib/parse.c lib/fmt.c
 
@@ -77,7 +86,7 @@ test_vmalloc_SRCS := mm/vmarea.c unittests/fake/hostmap.c $(test_buddy_SRCS)
 # Exit handlers, on the fake VMCS of unittests/fake/vmx.c.
 DEVICE_SRCS := vmm/dev/pic.c vmm/dev/pit.c vmm/dev/rtc.c vmm/dev/fwcfg.c vmm/dev/pci.c vmm/dev/ioapic.c vmm/dev/acpipm.c
 LAPIC_SRCS := vmm/lapic.c vmm/lapic_ipi.c vmm/lapic_timer.c vmm/timer.c vmm/post.c vmm/startup.c vmm/platform.c $(DEVICE_SRCS)
-PORT_SRCS := vmm/ports.c vmm/com1.c lib/log.c lib/fmt.c
+PORT_SRCS := vmm/ports.c vmm/com1.c unittests/fake/console.c lib/log.c lib/fmt.c
 FAKE_VCPU_SRCS := unittests/fake/vmx.c vmm/vcpu_regs.c unittests/fake/cpu.c vmm/inject.c vmm/exit_event.c $(LAPIC_SRCS)
 
 UNIT_TESTS += inject
@@ -159,7 +168,7 @@ UNIT_TESTS += asi_crossing
 test_asi_crossing_SRCS := asi/crossing.c asi/describe.c lib/fmt.c mm/memmap.c $(test_buddy_SRCS)
 
 UNIT_TESTS += asi_map
-test_asi_map_SRCS := asi/audit.c asi/audit_rules.c asi/surface.c asi/switch.c asi/shootdown.c asi/stun.c mm/vmarea.c mm/vmalloc.c \
+test_asi_map_SRCS := asi/audit.c asi/audit_rules.c asi/surface.c asi/expose.c asi/switch.c asi/shootdown.c asi/stun.c mm/vmarea.c mm/vmalloc.c \
 	unittests/host/hostmap_tables.c lib/log.c lib/fmt.c $(test_asi_switch_SRCS)
 
 UNIT_TESTS += asi_audit
@@ -318,6 +327,9 @@ test_platform_SRCS := unittests/fake/vmx.c unittests/fake/cpu.c vmm/inject.c $(L
 
 UNIT_TESTS += platform_apic
 test_platform_apic_SRCS := $(test_platform_SRCS)
+
+UNIT_TESTS += com1
+test_com1_SRCS := $(test_platform_SRCS)
 
 # Ports at random, under libFuzzer (make fuzz) and in test_walk_devices:
 fuzz_devices_SRCS := $(test_platform_SRCS)

@@ -22,6 +22,7 @@
 #include "unittests/host/sched_machine.h"
 #include "unittests/seed.h"
 #include "vmm/abi.h"
+#include "vmm/monitor.h"
 #include "vmm/post.h"
 #include "vmm/schedule.h"
 
@@ -186,6 +187,44 @@ static void make_all(struct guest *g, struct vcpu *v)
 	v->events.due = 0;
 }
 
+/* ---- somebody types ---- */
+
+/* What has been typed and taken, of the run; keys_wanted: how much ends the monitor, 0: there is none. */
+static uint64_t keys_wanted, keys_typed, keys_taken;
+static bool keys_interrupt;
+
+void monitor_turn(void)
+{
+	ASSERT(cpu_number == 0 && keys_wanted);
+	__atomic_store_n(&keys_taken, __atomic_load_n(&keys_typed, __ATOMIC_SEQ_CST),
+			 __ATOMIC_SEQ_CST);
+	if (keys_taken == keys_wanted)
+		sched_monitor_end();
+}
+
+/* A key is typed when the one before has been taken, whatever CPU 0 is at; the watcher loses patience if it never is. */
+static void *type_keys(void *arg)
+{
+	(void)arg;
+	for (uint64_t n = 1; n <= keys_wanted; n++) {
+		__atomic_store_n(&keys_typed, n, __ATOMIC_SEQ_CST);
+		if (keys_interrupt)
+			machine_type();
+		while (__atomic_load_n(&keys_taken, __ATOMIC_SEQ_CST) != n)
+			usleep(1 + (unsigned int)n % 50);
+		count(&progress);
+	}
+	return NULL;
+}
+
+/* Has the CPU for itself, and never halts while there are keys to come. */
+static void heed_nothing(struct guest *g, struct vcpu *v)
+{
+	(void)g;
+	if (__atomic_load_n(&keys_taken, __ATOMIC_SEQ_CST) == keys_wanted)
+		guest_halts(v);
+}
+
 /* ---- the run ---- */
 
 static pthread_barrier_t all_here;
@@ -207,7 +246,7 @@ static void *run_cpu(void *arg)
 /* Guests that begin at once, @now of them; the rest when one of them asks. */
 static void run_all(const char *what, uint64_t cpus, uint32_t now, uint64_t audit_ms)
 {
-	pthread_t thread[CPUS];
+	pthread_t thread[CPUS], typist;
 
 	counts = (struct sched_counts){ 0 };
 	nr_made = now;
@@ -215,6 +254,11 @@ static void run_all(const char *what, uint64_t cpus, uint32_t now, uint64_t audi
 	count(&progress);
 	machine_reset(); /* sched_start() asks CPUs before they run */
 	ASSERT(!sched_init(cpus, audit_ms, false));
+	keys_typed = keys_taken = 0;
+	if (keys_wanted) {
+		sched_monitor_begin(!keys_interrupt);
+		ASSERT(!pthread_create(&typist, NULL, type_keys, NULL));
+	}
 	for (uint32_t i = 0; i < now; i++)
 		guest_make(&guests[i]);
 	for_each_cpu (cpu, cpus)
@@ -225,6 +269,9 @@ static void run_all(const char *what, uint64_t cpus, uint32_t now, uint64_t audi
 		ASSERT(!sched_stats_of(cpu)->beside_other);
 		beside_own += sched_stats_of(cpu)->beside_own;
 	}
+	if (keys_wanted)
+		pthread_join(typist, NULL);
+	ASSERT(keys_taken == keys_wanted);
 	ASSERT(counts.halted == nr_given && nr_made == nr_given);
 	for (uint32_t i = 0; i < nr_given; i++)
 		ASSERT(sched_has_ended(&guests[i].vm) && guests[i].nr_reports == 1);
@@ -330,6 +377,30 @@ static void run_crowds(void)
 	}
 }
 
+/*
+ * Input is taken whether CPU 0 rests, dozes with a guest of its own, or has one that never halts; and the machine is there until
+ * the last key, though all guests have ended.
+ */
+static void run_monitor(void)
+{
+	static const uint64_t cpus[] = { 1, CORES, BITS(CPUS - 1, 0) };
+
+	rounds_wanted = 500;
+	for (unsigned int i = 0; i < 6; i++) {
+		nr_given = 0;
+		keys_wanted = 200;
+		keys_interrupt = i < 3;
+		give(ping, 2, 1);
+		give(spin, 1, 1);
+		run_all(keys_interrupt ? "somebody types" : "somebody types, polled", cpus[i % 3],
+			2, 0);
+		nr_given = 0;
+		give(heed_nothing, 1, 1);
+		run_all(NULL, 1, 1, 0);
+	}
+	keys_wanted = 0;
+}
+
 static void *watch(void *arg)
 {
 	uint64_t seen = ~0UL, now = 0;
@@ -355,6 +426,7 @@ int main(void)
 	run_ends();
 	run_starts();
 	run_crowds();
+	run_monitor();
 	run_pings(rounds);
 	for (uint64_t n = 0; n < 2 + rounds / 10000; n++)
 		run_wander();

@@ -7,6 +7,7 @@
 #include "arch/insn.h"
 #include "arch/tsc.h"
 #include "asi/asi.h"
+#include "asi/expose.h"
 #include "lib/bitops.h"
 #include "lib/log.h"
 
@@ -35,9 +36,10 @@ static void record(const char *when, uint64_t walks, const struct audit_walk *w)
 	log_info("@audit {\"when\":\"%s\",\"walks\":%lu,\"domains\":%lu,\"leaves\":%lu,"
 		 "\"bytes\":%lu,\"tables\":%lu,\"vms\":%lu,\"ept_leaves\":%lu,\"ept_bytes\":%lu,"
 		 "\"ept_tables\":%lu,\"violations\":%lu,\"steps\":%lu,\"ticks\":%lu,"
-		 "\"longest\":%lu}",
+		 "\"longest\":%lu%s}",
 		 when, walks, a->domains, a->leaves, a->bytes, a->tables, e->vms, e->leaves,
-		 e->bytes, e->tables, w->violations, w->steps, w->ticks, w->longest);
+		 e->bytes, e->tables, w->violations, w->steps, w->ticks, w->longest,
+		 asi_experiment());
 }
 
 uint64_t audit_report(const char *when)

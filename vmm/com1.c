@@ -5,6 +5,7 @@
  * loopback, so both work. On a PC the interrupt passes a gate that OUT2 opens.
  */
 #include "vmm/com1.h"
+#include "drivers/console.h"
 #include "lib/fmt.h"
 #include "lib/log.h"
 #include "vmm/vm.h"
@@ -39,6 +40,7 @@ enum { REG_DATA, REG_IER, REG_IIR_FCR, REG_LCR, REG_MCR, REG_LSR, REG_MSR, REG_S
 #define MSR_RI	     0x40 /* its change is reported when it ends */
 
 #define ESCAPE_LEN 4 /* \xNN */
+#define COLUMNS	   200
 
 void com1_flush(struct vm *vm)
 {
@@ -47,6 +49,64 @@ void com1_flush(struct vm *vm)
 	if (!c->len)
 		return;
 	log_info("[%s] %.*s", vm->options.name, (int)c->len, c->line);
+	c->len = 0;
+}
+
+static bool is_printable(uint8_t byte)
+{
+	return (byte >= ' ' && byte <= '~') || byte == '\t';
+}
+
+static void show(struct vm *vm, const char *bytes, size_t len)
+{
+	char prefix[sizeof(vm->options.name) + 3];
+
+	fmt_print(prefix, sizeof(prefix), "[%s] ", vm->options.name);
+	console_put(ROW_OF_VM(vm->owner->id), prefix, bytes, len);
+}
+
+static void end_row(struct vm *vm)
+{
+	show(vm, "\r\n", 2);
+	vm->com1.column = 0;
+}
+
+/* A backspace goes over what the guest has written in this row itself, and never over its name. */
+static void show_byte(struct vm *vm, uint8_t byte)
+{
+	struct com1 *c = &vm->com1;
+	char text[ESCAPE_LEN + 1] = { (char)byte };
+	size_t len = 1;
+
+	if (!console_row_is(ROW_OF_VM(vm->owner->id)))
+		c->column = 0;
+	if (byte == '\n') {
+		end_row(vm);
+		return;
+	}
+	if (byte == '\b') {
+		if (!c->column)
+			return;
+		c->column--;
+	} else {
+		if (!is_printable(byte))
+			len = fmt_print(text, sizeof(text), "\\x%02x", byte);
+		c->column += (uint32_t)len;
+	}
+	show(vm, text, len);
+	if (c->column >= COLUMNS)
+		end_row(vm);
+}
+
+void com1_attach(struct vm *vm, bool on)
+{
+	struct com1 *c = &vm->com1;
+
+	c->attached = on;
+	if (!on || !c->len)
+		return;
+	show(vm, c->line, c->len);
+	c->column = (uint32_t)c->len;
 	c->len = 0;
 }
 
@@ -60,6 +120,10 @@ void com1_text(struct vm *vm, uint8_t byte)
 
 	if (byte == '\r')
 		return;
+	if (unlikely(c->attached)) {
+		show_byte(vm, byte);
+		return;
+	}
 	if (byte == '\n') {
 		if (c->len)
 			com1_flush(vm);
@@ -67,7 +131,7 @@ void com1_text(struct vm *vm, uint8_t byte)
 			log_info("[%s]", vm->options.name);
 		return;
 	}
-	if ((byte >= ' ' && byte <= '~') || byte == '\t')
+	if (is_printable(byte))
 		c->line[c->len++] = (char)byte;
 	else
 		c->len += fmt_print(c->line + c->len, ESCAPE_LEN + 1, "\\x%02x", byte);
@@ -122,11 +186,15 @@ static uint8_t interrupt_id(const struct com1 *c)
 	return IIR_NONE;
 }
 
-/* In loopback mode OUT2 is inside, and the gate closed. */
+static bool gate_is_open(const struct com1 *c)
+{
+	return (c->mcr & (MCR_OUT2 | MCR_LOOP)) == MCR_OUT2; /* in loopback mode OUT2 is inside */
+}
+
 static void update_irq(struct vm *vm)
 {
 	struct com1 *c = &vm->com1;
-	bool irq = interrupt_id(c) != IIR_NONE && (c->mcr & (MCR_OUT2 | MCR_LOOP)) == MCR_OUT2;
+	bool irq = interrupt_id(c) != IIR_NONE && gate_is_open(c);
 
 	if (irq == c->irq)
 		return;
@@ -204,11 +272,36 @@ static uint8_t read_register(struct com1 *c, unsigned int reg)
 	}
 }
 
+/* In loopback mode the receiver is not connected. */
+static bool rx_has_room(const struct com1 *c)
+{
+	return c->rx_count < rx_room(c) && !(c->mcr & MCR_LOOP);
+}
+
+/*
+ * What waits comes in when the receiver is empty, as much as it holds: the line has fallen then, so that it is another
+ * edge.
+ */
+static void let_in(struct vm *vm)
+{
+	struct com1 *c = &vm->com1;
+
+	if (likely(!c->wait_count) || c->rx_count || !rx_has_room(c))
+		return;
+	while (c->wait_count && c->rx_count < rx_room(c)) {
+		rx_put(c, c->wait[c->wait_first]);
+		c->wait_first = (uint16_t)((c->wait_first + 1) % COM1_LINE);
+		c->wait_count--;
+	}
+	update_irq(vm);
+}
+
 uint8_t com1_read(struct vm *vm, unsigned int reg)
 {
 	uint8_t value = read_register(&vm->com1, reg);
 
 	update_irq(vm);
+	let_in(vm);
 	return value;
 }
 
@@ -277,10 +370,22 @@ void com1_write(struct vm *vm, unsigned int reg, uint8_t value)
 		break;
 	}
 	update_irq(vm);
+	let_in(vm);
+	WRITE_ONCE(c->may_wake,
+		   c->connected && vm->platform.present && (c->ier & IER_RX) && gate_is_open(c));
 }
 
-void com1_receive(struct vm *vm, uint8_t byte)
+bool com1_receive(struct vm *vm, uint8_t byte)
 {
-	rx_put(&vm->com1, byte);
-	update_irq(vm);
+	struct com1 *c = &vm->com1;
+
+	if (!c->wait_count && rx_has_room(c)) {
+		rx_put(c, byte);
+		update_irq(vm);
+		return true;
+	}
+	if (c->wait_count == COM1_LINE)
+		return false;
+	c->wait[(c->wait_first + c->wait_count++) % COM1_LINE] = byte;
+	return true;
 }

@@ -18,6 +18,7 @@ static void count_in(struct vcpu *v)
  * has come to its end. A sender that is the last one awake has posted before it counts itself out, and whoever takes
  * mail counts itself in before it takes it. So the last one looks for mail, and whether nobody has come
  * meanwhile: if somebody has, what was seen of the mail may be what he has left of it, and he will look himself.
+ * Where somebody may type to it, the VM waits for that.
  */
 static void count_out(struct vcpu *v)
 {
@@ -25,7 +26,7 @@ static void count_out(struct vcpu *v)
 	uint64_t awake = __atomic_sub_fetch(&vm->awake, AWAKE_ONE, __ATOMIC_SEQ_CST);
 
 	v->dormant = true;
-	if (!(awake & AWAKE_MASK) && !post_any_pending(vm) &&
+	if (!(awake & AWAKE_MASK) && !post_any_pending(vm) && !READ_ONCE(vm->com1.may_wake) &&
 	    __atomic_load_n(&vm->awake, __ATOMIC_SEQ_CST) == awake)
 		vm_stop(vm, VERDICT_STOPPED, "halted", 0);
 }

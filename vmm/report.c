@@ -11,6 +11,7 @@
 #include "arch/trap.h"
 #include "arch/tsc.h"
 #include "arch/vmx.h"
+#include "asi/expose.h"
 #include "lib/fmt.h"
 #include "lib/log.h"
 #include "vmm/com1.h"
@@ -114,10 +115,10 @@ static void report_domain(const struct vcpu *v, const char *name)
 	log_info("@surface {\"vm\":\"%s\",%s\"image\":%lu,\"text\":%lu,\"rodata\":%lu,\"data\":%lu,"
 		 "\"global\":%lu,\"local\":%lu,\"own\":%lu,\"parent\":%lu,\"ram\":%lu,"
 		 "\"vmalloc\":%lu,\"metadata\":%lu,\"percpu\":%lu,\"device\":%lu,\"tables\":%lu,"
-		 "\"hidden\":%lu,\"total_ram\":%lu}",
+		 "\"hidden\":%lu,\"total_ram\":%lu%s}",
 		 name, vcpu, s.image, s.text, s.rodata, s.image - s.text - s.rodata, s.global,
 		 s.local, s.own, s.local - s.own, mapped_ram(v->vm), s.vmalloc, s.metadata,
-		 s.percpu, s.device, s.tables, s.hidden, s.total_ram);
+		 s.percpu, s.device, s.tables, s.hidden, s.total_ram, asi_experiment());
 }
 
 /* Of each domain of the VM: it has one, or each vCPU has. */
@@ -145,8 +146,9 @@ static void report_guest(const struct vm *vm, const char *name)
 	log_info("%s: %s%s%s, code %u", vm->options.name, verdicts[vm->verdict],
 		 vm->reason ? ": " : "", vm->reason ? vm->reason : "", vm->code);
 	log_info("@guest {\"vm\":\"%s\",\"verdict\":\"%s\",\"reason\":%s,\"code\":%u,"
-		 "\"guest_ticks\":%lu,\"guest_ms\":%lu}",
-		 name, verdicts[vm->verdict], reason, vm->code, ticks, ticks / tsc_khz());
+		 "\"guest_ticks\":%lu,\"guest_ms\":%lu%s}",
+		 name, verdicts[vm->verdict], reason, vm->code, ticks, ticks / tsc_khz(),
+		 asi_experiment());
 }
 
 static bool details;
@@ -169,6 +171,25 @@ static void report_vcpu(const struct vcpu *v, const char *vm)
 		report_vcpu_details(v, vm, order, n);
 }
 
+void report_vm_exits(const struct vm *vm)
+{
+	for (uint32_t id = 0; id < vm->nr_vcpus; id++) {
+		const struct vcpu *v = vm->vcpus[id];
+		uint8_t order[EXIT_REASON_NR];
+		unsigned int n = sort_reasons(v->stats, order);
+
+		if (!n)
+			continue;
+		report_table(v, order, n);
+		report_exits(v, vm->options.name, order, n);
+	}
+}
+
+void report_vm_surface(const struct vm *vm)
+{
+	report_surface(vm, vm->options.name);
+}
+
 void report_vm(struct vm *vm)
 {
 	const char *name = vm->options.name; /* has no character that JSON would escape */
@@ -188,11 +209,12 @@ static void report_asi_cpu(uint32_t cpu)
 		 "\"exits_call\":%lu,\"flush\":%lu,\"noflush\":%lu,\"spurious\":%lu,"
 		 "\"tlb_flushes\":%lu,\"tlb_ranges\":%lu,\"tlb_late\":%lu,\"tlb_deferred\":%lu,"
 		 "\"kicks\":%lu,\"kicks_avoided\":%lu,\"nmis\":%lu,\"interrupts\":%lu,"
-		 "\"l1d\":%lu,\"verw\":%lu,\"ibpb\":%lu,\"rsb\":%lu,\"ibpb_missing\":%lu}",
+		 "\"l1d\":%lu,\"verw\":%lu,\"ibpb\":%lu,\"rsb\":%lu,\"ibpb_missing\":%lu%s}",
 		 cpu, s->enters, s->reenters, s->exits[ASI_BY_FAULT], s->exits[ASI_BY_CALL],
 		 s->cr3_flush, s->cr3_noflush, s->spurious, s->tlb_flushes, s->tlb_ranges,
 		 s->tlb_late, s->tlb_deferred, s->kicks, s->kicks_avoided, trap_nmis_of(cpu),
-		 apic_interrupts_of(cpu), s->l1d, s->verw, s->ibpb, s->rsb, s->ibpb_missing);
+		 apic_interrupts_of(cpu), s->l1d, s->verw, s->ibpb, s->rsb, s->ibpb_missing,
+		 asi_experiment());
 }
 
 static void report_stun_cpu(uint32_t cpu)
@@ -250,8 +272,8 @@ void report_hidden(struct vm *const *vms, unsigned int nr)
 		return;
 	log_info("%lu of %lu KiB of RAM are mapped in no restricted space",
 		 (shared.hidden + shared.local - local) / 1024, shared.total_ram / 1024);
-	log_info("@surface {\"vm\":null,\"hidden\":%lu,\"total_ram\":%lu}",
-		 shared.hidden + shared.local - local, shared.total_ram);
+	log_info("@surface {\"vm\":null,\"hidden\":%lu,\"total_ram\":%lu%s}",
+		 shared.hidden + shared.local - local, shared.total_ram, asi_experiment());
 }
 
 void report_mark(const struct vm *vm, uint32_t mark)

@@ -7,18 +7,23 @@ struct vcpu;
 
 /* The table and the @exits, @surface and @guest records of a VM that has stopped. */
 void report_vm(struct vm *vm);
+/* Of one that may still run: its table and @exits records so far, and its @surface records. Unrestricted. */
+void report_vm_exits(const struct vm *vm);
+void report_vm_surface(const struct vm *vm);
 /* detail=on: @samples, @rate and @latency records too, for every VM that stops from here on. */
 void report_details(bool on);
 /* They, of a vCPU of @vm; @order: the @n reasons that occurred, the most frequent first. Takes the last sample. */
 void report_vcpu_details(const struct vcpu *v, const char *vm, const uint8_t *order,
 			 unsigned int n);
-/* The @asi record of this CPU. Once, at the end. */
+/* The @asi records, and @stun. At any time, unrestricted. */
 void report_asi(void);
-/* The @sched record of a CPU. Once, at the end. */
+/* The @sched record of a CPU. At any time, unrestricted. */
 void report_sched(uint32_t cpu);
 /* The @mem and @percpu records of SENSITIVE and GLOBAL memory; of one VM's LOCAL memory. At any time. */
 void report_mem(void);
 void report_mem_vm(const struct vm *vm);
+/* The @experiment records: what the monitor has exposed. */
+void report_experiment(void);
 /* A @crossing record for each place in the code that left the restricted space. */
 void report_crossings(void);
 /*

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The @crossing records: which places left the restricted space, the most frequent first. */
+/* The @crossing records: which places left the restricted space, the most frequent first; and what is exposed, and so does not count. */
 #include "asi/crossing.h"
+#include "asi/expose.h"
 #include "lib/fmt.h"
 #include "lib/json.h"
 #include "lib/log.h"
@@ -41,4 +42,13 @@ void report_crossings(void)
 	}
 	if (asi_crossings_lost())
 		log_info("%lu crossings at further places are in no record", asi_crossings_lost());
+}
+
+void report_experiment(void)
+{
+	const struct exposed *e;
+
+	for (unsigned int i = 0; (e = asi_exposed(i)); i++)
+		log_info("@experiment {\"exposed\":\"%.64s\",\"address\":\"0x%lx\",\"bytes\":%lu}",
+			 e->name, e->start, e->len);
 }

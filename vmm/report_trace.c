@@ -11,6 +11,7 @@
 #include "lib/symbol.h"
 #include "vmm/report.h"
 #include "vmm/stats.h"
+#include "vmm/trace.h"
 #include "vmm/vcpu.h"
 
 #define TEXT_MAX   160
@@ -136,8 +137,10 @@ static void report_ring(const struct trace_ring *ring, const char *whose)
 
 void report_trace_cpu(uint32_t cpu)
 {
-	if (trace_of(cpu))
-		report_ring(trace_of(cpu), "\"vm\":null");
+	const struct trace_ring *ring = trace_ring_of(cpu);
+
+	if (ring)
+		report_ring(ring, "\"vm\":null");
 }
 
 void report_trace_vm(const struct vm *vm)
@@ -145,11 +148,11 @@ void report_trace_vm(const struct vm *vm)
 	char whose[TEXT_MAX];
 
 	for (uint32_t id = 0; id < vm->nr_vcpus; id++) {
-		if (!vm->vcpus[id]->trace)
+		if (!vm->vcpus[id]->trace_ring)
 			return;
 		fmt_print(whose, sizeof(whose), "\"vm\":\"%s\",\"owner\":%u,\"vcpu\":%u",
 			  vm->options.name, vm->owner->id, id);
-		report_ring(vm->vcpus[id]->trace, whose);
+		report_ring(vm->vcpus[id]->trace_ring, whose);
 	}
 }
 

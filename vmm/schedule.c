@@ -5,6 +5,7 @@
  * halts and ends of turns cost no crossing then.
  */
 #include "vmm/schedule.h"
+#include "arch/apic.h"
 #include "arch/cpus.h"
 #include "arch/insn.h"
 #include "arch/percpu.h"
@@ -19,6 +20,7 @@
 #include "vmm/abi.h"
 #include "vmm/audit.h"
 #include "vmm/idle.h"
+#include "vmm/monitor.h"
 #include "vmm/report.h"
 #include "vmm/runqueue.h"
 #include "vmm/vcpu.h"
@@ -31,9 +33,10 @@ struct sched_vcpu {
 /* Set by others, and cleared when this CPU's scheduler has begun to look. */
 static __percpu bool sched_asked;
 
-static uint64_t cpus; /* that run guests */
-static uint32_t vms_alive;
+static uint64_t cpus;	   /* that run guests */
+static uint32_t vms_alive; /* the monitor counts as one */
 static struct audit_timer audit;
+static bool monitor_is_on, monitor_polls;
 static struct sched_stats stats[CPUS_MAX];
 static uint64_t siblings[CPUS_MAX];	   /* of each CPU that runs guests, without itself */
 static const struct vm *in_turn[CPUS_MAX]; /* whose turn it is, for check_siblings() */
@@ -79,6 +82,13 @@ static void ask_and_kick(uint32_t cpu)
 	sched_ask(cpu);
 	if (cpu != this_cpu(cpu_number))
 		cpu_kick(cpu);
+}
+
+/* This CPU's scheduler will look, and there finds what it is. */
+void apic_console_input(void)
+{
+	sched_ask(this_cpu(cpu_number));
+	sched_look();
 }
 
 int sched_init(uint64_t set, uint64_t audit_ms, bool poll)
@@ -146,6 +156,13 @@ bool sched_has_ended(const struct vm *vm)
 	return __atomic_load_n(&vm->has_ended, __ATOMIC_ACQUIRE);
 }
 
+static void end_one(void)
+{
+	if (__atomic_sub_fetch(&vms_alive, 1, __ATOMIC_SEQ_CST) == 0)
+		for_each_cpu (cpu, cpus)
+			ask_and_kick(cpu);
+}
+
 /* The last vCPU of a VM to end reports it; with the last VM, all CPUs go home. */
 static void end_vcpu(struct vcpu *v)
 {
@@ -158,9 +175,20 @@ static void end_vcpu(struct vcpu *v)
 		return;
 	report_vm(vm);
 	__atomic_store_n(&vm->has_ended, true, __ATOMIC_RELEASE);
-	if (__atomic_sub_fetch(&vms_alive, 1, __ATOMIC_SEQ_CST) == 0)
-		for_each_cpu (cpu, cpus)
-			ask_and_kick(cpu);
+	end_one();
+}
+
+void sched_monitor_begin(bool polls)
+{
+	__atomic_fetch_add(&vms_alive, 1, __ATOMIC_SEQ_CST);
+	monitor_is_on = true;
+	monitor_polls = polls;
+}
+
+void sched_monitor_end(void)
+{
+	monitor_is_on = monitor_polls = false;
+	end_one();
 }
 
 /* ---- turns ---- */
@@ -247,6 +275,12 @@ static uint32_t trace_name(const struct vcpu *v)
 	return (uint32_t)v->vm->owner->id << 16 | v->id;
 }
 
+/* What the boot processor has to come back for, between two turns of a vCPU that is alone. */
+static bool has_duties(uint32_t cpu)
+{
+	return cpu == 0 && (audit.period || monitor_polls);
+}
+
 static void run(struct sched_entity *e, uint32_t cpu, uint64_t end)
 {
 	struct vcpu *v = vcpu_of(e), *before = vcpu_here();
@@ -259,7 +293,7 @@ static void run(struct sched_entity *e, uint32_t cpu, uint64_t end)
 		trace_note(TRACE_TURN, trace_name(v));
 		check_siblings(s, v->vm, cpu);
 		v->entry_tsc = 0;
-		vcpu_run(v, end, rq_is_alone(e) && !(cpu == 0 && audit.period));
+		vcpu_run(v, end, rq_is_alone(e) && !has_duties(cpu));
 		note_switch(s, v, before == v ? 0 : last_exits[cpu]);
 		last_exits[cpu] = v->exit_tsc;
 		__atomic_store_n(&in_turn[cpu], NULL, __ATOMIC_RELEASE);
@@ -290,6 +324,8 @@ static void rest(uint32_t cpu)
 	until = rq_next_wake(cpu);
 	if (audit.period && cpu == 0)
 		until = MIN(until, audit_timer_next(&audit));
+	if (cpu == 0 && monitor_polls)
+		until = MIN(until, begin + sched_slice());
 	if (!rq_has_work(cpu, begin))
 		idle_until(until);
 	rq_set_idle(cpu, false);
@@ -306,6 +342,14 @@ static void audit_between_turns(void)
 	if (audit_violations(&audit))
 		vm_stop_all("audit"); /* no other CPU makes or destroys one now */
 	world_resume();
+}
+
+static void boot_processor_duties(void)
+{
+	if (audit.period)
+		audit_between_turns();
+	if (monitor_is_on)
+		monitor_turn();
 }
 
 /* Whatever this CPU is asked from here on ends its rest; what it was asked before is looked at now. */
@@ -327,8 +371,8 @@ void sched_run(void)
 		begin_to_look();
 		if (!__atomic_load_n(&vms_alive, __ATOMIC_SEQ_CST))
 			break;
-		if (cpu == 0 && audit.period)
-			audit_between_turns();
+		if (cpu == 0)
+			boot_processor_duties();
 		e = rq_pick(cpu, rdtsc(), &end);
 		if (!e) {
 			rest(cpu);

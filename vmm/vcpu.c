@@ -211,7 +211,6 @@ static void check_critical(const struct vcpu *v)
 		{ "the vCPU", v, sizeof(*v) },
 		{ "its stack", (char *)v->stack.top - VCPU_STACK_SIZE, VCPU_STACK_SIZE },
 		{ "its statistics", v->stats, sizeof(*v->stats) },
-		{ "its trace", v->trace, v->trace ? sizeof(*v->trace) : 0 },
 		{ "its domain", v->asi, sizeof(*v->asi) },
 		{ "the IDT", (void *)idt_base(), IDT_SIZE },
 		{ "the GDT", (void *)gdt_base(), GDT_SIZE },
@@ -290,7 +289,7 @@ void vcpu_destroy(struct vcpu *v)
 		page_free(v->xsave_area, order_of(fpu_area_size()));
 	vfree(v->lapic);
 	vfree(v->stats);
-	vfree(v->trace);
+	vfree(v->trace_ring);
 	vfree(v);
 	put_owner(vm, owner, asi);
 }

@@ -87,7 +87,8 @@ struct vcpu {
 	uint64_t slice_end;   /* TSC at which the turn ends: then, or with the guest's time limit */
 	uint64_t guest_ticks; /* spent in the guest, the way in and out included */
 	struct vcpu_stats *stats;
-	struct trace_ring *trace; /* NULL: trace=off */
+	struct trace_ring *trace;      /* NULL: nothing is noted */
+	struct trace_ring *trace_ring; /* what has been; NULL: there has been no trace */
 };
 
 /*

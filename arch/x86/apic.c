@@ -158,6 +158,8 @@ bool apic_interrupt(uint8_t vector)
 	if (vector == APIC_VECTOR_KICK) {
 		cpu_serve();
 		cpu_kicked();
+	} else if (vector == APIC_VECTOR_CONSOLE) {
+		apic_console_input();
 	}
 	return true;
 }

@@ -26,8 +26,8 @@ memory: guest={mem}, host={host_mem}
 cpu: model={cpu_model}, count=1:{cpus}:{threads}, ips=10000000, reset_on_triple_fault=0
 ata0-master: type=cdrom, path="{iso}", status=inserted
 boot: cdrom
-com1: enabled=1, mode=file, dev="{serial}"
-clock: sync=none
+com1: enabled=1, {com1}
+{com2}clock: sync=none
 plugin_ctrl: unmapped=1, biosdev=1, serial=1, speaker=0
 log: "{log}"
 panic: action=fatal
@@ -66,21 +66,23 @@ def choose(machine):
 
 def cmdline(args, machine):
     """Vestibule's command line. Bochs with several CPUs hardly goes on while all of them halt: they poll there."""
-    polls = machine == "bochs" and args.cpus * args.threads > 1
-    return f"idle=poll {args.cmdline}".strip() if polls else args.cmdline
+    words = ["idle=poll"] if machine == "bochs" and args.cpus * args.threads > 1 else []
+    words += ["monitor=on"] if args.monitor else []
+    return " ".join([*words, args.cmdline]).strip()
 
 
-def command(args, machine, iso, work):
+def command(args, machine, iso, work, port=None):
     """The command that boots @iso with the options @args of scripts/run. Scratch files go to the
-    folder @work; serial output goes to @work/serial, the emulator's own messages to @work/log."""
+    folder @work; serial output goes to @work/serial, the emulator's own messages to @work/log. With @port, COM1 is a
+    connection to it, and COM2 goes to @work/com2."""
     serial = os.path.join(work, "serial")
     open(serial, "wb").close()
     if machine == "bochs":
-        return _bochs(args, iso, serial, work)
-    return _qemu(args, machine, iso, serial, work)
+        return _bochs(args, iso, serial, work, port)
+    return _qemu(args, machine, iso, serial, work, port)
 
 
-def _bochs(args, iso, serial, work):
+def _bochs(args, iso, serial, work, port):
     need("bochs", BOCHS_BIOS, BOCHS_VGABIOS)
     listed = subprocess.run(["bochs", "--help", "cpu"], stdin=subprocess.DEVNULL,
                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
@@ -91,7 +93,9 @@ def _bochs(args, iso, serial, work):
         file.write(BOCHSRC.format(bios=BOCHS_BIOS, vgabios=BOCHS_VGABIOS, mem=args.mem,
                                   host_mem=min(args.mem, BOCHS_HOST_MEM), iso=iso,
                                   cpu_model=args.cpu_model, cpus=args.cpus, threads=args.threads,
-                                  serial=serial, log=os.path.join(work, "log")))
+                                  com1=f'mode=file, dev="{serial}"' if port is None else f'mode=socket-client, dev="127.0.0.1:{port}"',
+                                  com2="" if port is None else f'com2: enabled=1, mode=file, dev="{os.path.join(work, "com2")}"\n',
+                                  log=os.path.join(work, "log")))
     with open(debugger, "w", encoding="ascii") as file:
         # Debian's build starts in its debugger, and has no gdb stub.
         file.write(f'ldsym global "{_symbols(args.image, work)}"\n' if args.gdb else "c\n")
@@ -108,12 +112,18 @@ def _symbols(image, work):
     return path
 
 
-def _qemu(args, machine, iso, serial, work):
+def _qemu_serial(serial, work, port):
+    if port is None:
+        return ["-serial", "file:" + serial.replace(",", ",,")]
+    return ["-serial", f"tcp:127.0.0.1:{port}", "-serial", "file:" + os.path.join(work, "com2").replace(",", ",,")]
+
+
+def _qemu(args, machine, iso, serial, work, port):
     need("qemu-system-x86_64")
     run = ["qemu-system-x86_64", "-machine", "q35", "-m", str(args.mem), "-cdrom", iso,
            "-smp", f"sockets=1,cores={args.cpus},threads={args.threads}",
            "-display", "none", "-monitor", "none", "-nic", "none", "-no-reboot",
-           "-serial", "file:" + serial.replace(",", ",,"),
+           *_qemu_serial(serial, work, port),
            "-device", "isa-debug-exit,iobase=0xf4,iosize=4"]
     if args.gdb:
         run += ["-s", "-S"]

@@ -1,5 +1,5 @@
 """What shows what ran: scripts/trace, surface, report, bench, attack and gdb, each used once on real output; docs/serial.md against
-every record of it. All but the last few share the logs of two boots."""
+every record of it; the monitor. Most share the logs of a few boots."""
 import json
 import os
 import re
@@ -11,7 +11,9 @@ import time
 
 import children
 import guesttests
+import monitortest
 import tree
+from monitortest import Failed, demand, guest
 from serial import read_log, records
 
 TIMEOUT = 300  # seconds for each command
@@ -20,10 +22,6 @@ CMDLINE = "trace=on detail=on bench=on secrets=on selftest=on audit=100"
 GUESTS = ("exits.elf,mem=32:n=100", "hello.elf,mem=16,domain=vcpu")
 PNG = b"\x89PNG\r\n\x1a\n"
 BLANK = 4000  # bytes; an empty picture of gnuplot's has less
-
-
-class Failed(Exception):
-    """Why a test failed."""
 
 
 def script(name, *args, status=0):
@@ -38,19 +36,10 @@ def script(name, *args, status=0):
     return text, said
 
 
-def demand(condition, why):
-    if not condition:
-        raise Failed(why)
-
-
 def demand_picture(path):
     with open(path, "rb") as file:
         data = file.read()
     demand(data.startswith(PNG) and len(data) > BLANK, f"{path} is no picture, or an empty one")
-
-
-def guest(spec):
-    return ("--guest", os.path.join(tree.ROOT, guesttests.GUESTS, spec))
 
 
 def boots(log):
@@ -182,26 +171,40 @@ def test_panic(folder, _logs):
     demand(at and any(line.startswith("  trace of the CPU: ") for line in lines[at[0]:]), "no trace behind the panic")
 
 
+def test_monitor(folder, logs):
+    monitortest.test_script(logs[0])
+    monitortest.test_person(os.path.join(folder, "person.log"))
+
+
 TESTS = {"trace": test_trace, "surface": test_surface, "report": test_report, "serial": test_serial, "bench": test_bench,
-         "attack": test_attack, "gdb": test_gdb, "bochs-debugger": test_bochs_debugger, "panic": test_panic}
-NEED_LOGS = ("trace", "surface", "report", "serial")
+         "attack": test_attack, "gdb": test_gdb, "bochs-debugger": test_bochs_debugger, "panic": test_panic, "monitor": test_monitor}
+# What makes logs, and who needs them, in this order.
+SESSIONS = {"boots": boots, "monitor": lambda log: monitortest.session(log + ".monitor")}
+NEEDS = {"trace": ("boots",), "surface": ("boots",), "report": ("boots",), "serial": ("boots", "monitor"), "monitor": ("monitor",)}
+
+
+def make_logs(log, names):
+    """Session -> (logs, why there are none)."""
+    made = {}
+    for session in dict.fromkeys(session for name in names for session in NEEDS.get(name, ())):
+        try:
+            made[session] = SESSIONS[session](log), None
+        except Failed as wrong:
+            made[session] = (), str(wrong)
+    return made
 
 
 def run_seeing(log, wanted):
     """[(name, why or None)] of those tests that are @wanted."""
     names = [name for name in TESTS if wanted(f"see/{name}")]
-    found, logs, why_no_logs = [], None, None
-    if any(name in NEED_LOGS for name in names):
-        try:
-            logs = boots(log)
-        except Failed as wrong:
-            why_no_logs = str(wrong)
+    found, made = [], make_logs(log, names)
     for name in names:
-        why = why_no_logs if name in NEED_LOGS else None
+        sessions = [made[session] for session in NEEDS.get(name, ())]
+        why = next((why for _, why in sessions if why), None)
         if not why:
             with tempfile.TemporaryDirectory(prefix="vestibule-see-") as folder:
                 try:
-                    TESTS[name](folder, logs)
+                    TESTS[name](folder, [path for logs, _ in sessions for path in logs])
                 except (Failed, subprocess.TimeoutExpired) as wrong:
                     why = str(wrong)
         found.append((f"see/{name}", why))

@@ -8,8 +8,8 @@ _RECORD = re.compile(r"@([a-z]+) (\{.*\})$")
 
 
 def clean(raw):
-    """One line of text from the bytes that came."""
-    return _ESCAPES.sub("", raw.decode("utf-8", "replace")).strip("\r\n")
+    """One line of text from the bytes that came. What the monitor drew anew in its row is there as it was drawn last."""
+    return _ESCAPES.sub("", raw.decode("utf-8", "replace")).strip("\r\n").rpartition("\r")[2]
 
 
 def parse_record(line):

@@ -1,4 +1,5 @@
 """The @trace records of a log (docs/serial.md) as events in the order of time."""
+import os
 from dataclasses import dataclass, field
 
 from serial import read_log, records
@@ -21,17 +22,24 @@ class Event:
     args: dict = field(default_factory=dict)
 
 
+def beside(path):
+    """@boot of the log beside what the monitor sent to another port."""
+    other = path.removesuffix(".com2")
+    return records(read_log(other), "boot") if other != path and os.path.exists(other) else []
+
+
 class Trace:
     def __init__(self, path):
         try:
             lines = read_log(path)
         except OSError as wrong:
             raise Usage(f"{path}: {wrong.strerror}") from wrong
-        boot = records(lines, "boot")
+        boot = records(lines, "boot") or beside(path)
         if not boot:
             raise Usage(f"{path}: no @boot record, so no log of Vestibule")
         self.tsc_khz = boot[0]["tsc_khz"]
         self.events, self.lost, self.names = [], 0, {}
+        self._seen = set()  # the monitor prints events that are printed once more at the end
         found = records(lines, "trace")
         if not found:
             raise Usage(f"{path}: no @trace record: run with --cmdline trace=on")
@@ -56,6 +64,10 @@ class Trace:
             if kind == "flush":
                 values = [" ".join(values)]
             args = dict(zip(FIELDS[kind], values, strict=True))
+            which = (vm, vcpu, record["cpu"], record["tsc"] + ticks, kind)
+            if which in self._seen:
+                continue
+            self._seen.add(which)
             mine.append(Event(record["tsc"] + ticks, record["cpu"], vm, vcpu, kind, args))
         self.events += mine
 

@@ -16,10 +16,11 @@
 #include "mm/memmap.h"
 
 #define IMAGE (IMAGE_BASE + MiB(512)) /* its frames are no RAM: nobody looks at them */
-#define WINDOW(name, at, pages, prot, restricted)                                              \
-	{                                                                                      \
-		name, (const char *)(IMAGE + (at)*PAGE_SIZE),                                  \
-			(const char *)(IMAGE + ((at) + (pages)) * PAGE_SIZE), prot, restricted \
+#define WINDOW(name, at, pages, prot, restricted)                                               \
+	{                                                                                       \
+		name, (const char *)(IMAGE + (at)*PAGE_SIZE),                                   \
+			(const char *)(IMAGE + ((at) + (pages)) * PAGE_SIZE), prot, restricted, \
+			!(restricted)                                                           \
 	}
 
 static const struct image_window windows[FAKE_WINDOWS] = {

@@ -25,6 +25,7 @@ struct guest guests[VMS];
 struct sched_counts counts;
 static uint64_t in_core[CPUS]; /* atomic: by core; VM's number + 1 << 8, and threads that run it */
 static uint32_t loaded_on[VMS][VCPUS_MAX]; /* atomic: CPU + 1 */
+static bool typed;			   /* atomic: the console's interrupt is pending */
 static bool kicked[CPUS];		   /* atomic: an interrupt is pending */
 static uint64_t guarded; /* no atomics: written while the world stands, read by guests */
 _Thread_local struct vcpu *vcpu_loaded;
@@ -57,8 +58,21 @@ void apic_send_interrupt(uint32_t apic_id, uint8_t vector)
 	__atomic_store_n(&kicked[apic_id], true, __ATOMIC_SEQ_CST);
 }
 
+void machine_type(void)
+{
+	__atomic_store_n(&typed, true, __ATOMIC_SEQ_CST);
+}
+
+static bool is_interrupted(void)
+{
+	return __atomic_load_n(&kicked[cpu_number], __ATOMIC_SEQ_CST) ||
+	       (cpu_number == 0 && __atomic_load_n(&typed, __ATOMIC_SEQ_CST));
+}
+
 void irq_window(void)
 {
+	if (cpu_number == 0 && __atomic_exchange_n(&typed, false, __ATOMIC_SEQ_CST))
+		apic_console_input();
 	if (__atomic_exchange_n(&kicked[cpu_number], false, __ATOMIC_SEQ_CST))
 		cpu_kicked();
 }
@@ -66,7 +80,7 @@ void irq_window(void)
 /* HLT ends with an interrupt; on the machine, the timer's is one. */
 static void halt(uint64_t until)
 {
-	while (!__atomic_load_n(&kicked[cpu_number], __ATOMIC_SEQ_CST) && rdtsc() < until)
+	while (!is_interrupted() && rdtsc() < until)
 		cpu_pause();
 	irq_window();
 }

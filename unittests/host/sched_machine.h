@@ -51,6 +51,8 @@ void machine_start(void);
 void machine_reset(void);
 /* The calling thread is CPU @cpu from now on. */
 void machine_cpu(uint32_t cpu);
+/* The console interrupts CPU 0, as soon as that lets interrupts in. Any thread. */
+void machine_type(void);
 /* Whether a vCPU is loaded here. */
 bool machine_is_empty(void);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The local APIC: on, so that CPUs can interrupt each other; every local source masked but the timer, which wakes
- * a CPU that waits. The 8259s are masked too. No device interrupts us: guests are bounded by the VMX timer.
+ * a CPU that waits. The 8259s are masked too. One device interrupts us, with monitor=on: the console's port. Guests are
+ * bounded by the VMX timer.
  */
 #pragma once
 #include <stdbool.h>
@@ -9,6 +10,7 @@
 
 #define APIC_VECTOR_KICK     0xf0 /* arch/cpus.h */
 #define APIC_VECTOR_TIMER    0xf1
+#define APIC_VECTOR_CONSOLE  0xf2 /* apic_console_input() */
 #define APIC_VECTOR_SPURIOUS 0xff
 
 /*
@@ -37,5 +39,7 @@ bool apic_timer_set(uint64_t tsc);
 
 /* Called for vectors 32 to 255: ends the interrupt. Counted; always true, since a stray one is harmless. */
 bool apic_interrupt(uint8_t vector);
+/* REQUIRED of vmm/schedule.c: something has been typed. In the interrupt's handler, in any space, on whatever stack. */
+void apic_console_input(void);
 /* Those that @cpu has had. */
 uint64_t apic_interrupts_of(uint32_t cpu);

@@ -78,7 +78,7 @@ static inline void trace_local(const void *space, enum trace_type type, uint32_t
 /* From here on trace_local() means @ring, which @space maps; NULL for none. */
 void trace_load(struct trace_ring *ring, const void *space);
 
-/* From here on trace_note() on @cpu means @ring, SENSITIVE. Before that it notes nothing. */
+/* From here on trace_note() on @cpu means @ring, SENSITIVE; NULL, as at first: it notes nothing. */
 void trace_use(uint32_t cpu, struct trace_ring *ring);
 /* What it means on @cpu, NULL for nothing. */
 const struct trace_ring *trace_of(uint32_t cpu);
