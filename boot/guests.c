@@ -22,8 +22,6 @@
 #include "vmm/trace.h"
 #include "vmm/vm.h"
 
-#define INITRD_KEY "initrd-of"
-
 extern char boot_stack_bottom[]; /* start.S */
 
 /* What a guest is made of, as often as it is made; and the VM that was made last. */
@@ -45,24 +43,44 @@ static bool can_type;	      /* there is a monitor */
 static uint32_t control_busy; /* atomic */
 static uint64_t run_cpus;     /* that run guests */
 
-static bool is_initrd(const struct boot_module *m)
+/* What a module is to the guest before it. */
+enum part { PART_NONE, PART_INITRD, PART_DISK };
+
+static enum part part_of(const struct boot_module *m)
 {
 	const char *line = m->cmdline;
 	struct word w, value;
 
-	return parse_word(&line, &w) && parse_key(w, INITRD_KEY, &value);
+	if (!parse_word(&line, &w))
+		return PART_NONE;
+	if (parse_key(w, "disk-of", &value))
+		return PART_DISK;
+	return parse_key(w, "initrd-of", &value) ? PART_INITRD : PART_NONE;
 }
 
-/* The modules behind @first that belong to its guest; their text is the guest's "initrd". */
-static unsigned int collect_modules(const struct boot_info *info, uint32_t first,
-				    struct vm_module *out)
+/* The modules behind @first that belong to its guest: one may be its disk, the others' text is "initrd". 0 or -EINVAL. */
+static int collect_parts(const struct boot_info *info, uint32_t first, struct guest *g)
 {
-	unsigned int n = 0;
+	for (uint32_t i = first + 1; i < info->nr_modules; i++) {
+		const struct boot_module *m = &info->modules[i];
+		const void *data = hpa_to_direct(HPA(m->start));
+		enum part part = part_of(m);
 
-	for (uint32_t i = first + 1; i < info->nr_modules && is_initrd(&info->modules[i]); i++)
-		out[n++] = (struct vm_module){ hpa_to_direct(HPA(info->modules[i].start)),
-					       info->modules[i].len, "initrd" };
-	return n;
+		if (part == PART_NONE)
+			break;
+		if (part == PART_INITRD) {
+			g->modules[g->nr_modules++] = (struct vm_module){ data, m->len, "initrd" };
+			continue;
+		}
+		if (g->options.disk || !m->len) {
+			log_error("module %u: %s", i + 1,
+				  m->len ? "a second disk for one guest" : "the disk is empty");
+			return -EINVAL;
+		}
+		g->options.disk = data;
+		g->options.disk_len = m->len;
+	}
+	return 0;
 }
 
 static int make(struct guest *g)
@@ -83,33 +101,46 @@ static void unmake(struct guest *g)
 	g->vm = NULL;
 }
 
-static void create_one(const struct boot_info *info, uint32_t i, enum vm_asi asi)
+/* What the guest of module @i is to be made of. 0, or -EINVAL and a line that says why. */
+static int read_guest(const struct boot_info *info, uint32_t i, enum vm_asi asi, struct guest *g)
 {
 	const struct boot_module *m = &info->modules[i];
-	struct guest *g = &guests[nr_guests++];
 	char why[128];
 
 	if (vm_options_parse(m->cmdline, &g->options, why, sizeof(why))) {
 		log_error("module %u: %s", i + 1, why);
-		nr_guests--;
-		nr_refused++;
-		return;
+		return -EINVAL;
 	}
 	if (g->options.asi == VM_ASI_DEFAULT)
 		g->options.asi = asi;
 	g->image = hpa_to_direct(HPA(m->start));
 	g->len = m->len;
-	g->nr_modules = collect_modules(info, i, g->modules);
+	g->nr_modules = 0;
+	if (collect_parts(info, i, g))
+		return -EINVAL;
 	loader_defaults(&g->options, g->image, g->len);
 	if (g->options.platform == VM_PLATFORM_PIC && g->options.cpus > 1) {
 		log_error("module %u: platform=pic interrupts one vCPU, not %u: take platform=apic",
 			  i + 1, g->options.cpus);
+		return -EINVAL;
+	}
+	if (g->options.disk && g->options.platform == VM_PLATFORM_NONE) {
+		log_error("module %u: a disk needs platform=pic or apic", i + 1);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static void create_one(const struct boot_info *info, uint32_t i, enum vm_asi asi)
+{
+	struct guest *g = &guests[nr_guests++];
+
+	if (read_guest(info, i, asi, g)) {
 		nr_guests--;
 		nr_refused++;
-		return;
-	}
-	if (make(g))
+	} else if (make(g)) {
 		nr_refused++;
+	}
 }
 
 static int64_t state_of(const struct guest *g)
@@ -255,9 +286,9 @@ void guests_report_memory(void)
 void guests_create(const struct boot_info *info, const char *vmx_missing, enum vm_asi asi)
 {
 	for (uint32_t i = 0; i < info->nr_modules; i++) {
-		if (is_initrd(&info->modules[i])) {
+		if (part_of(&info->modules[i]) != PART_NONE) {
 			if (i == 0)
-				log_error("module 1: an initrd without a guest before it");
+				log_error("module 1: an initrd or disk without a guest before it");
 		} else if (vmx_missing) {
 			log_error("module %u: cannot run without VMX", i + 1);
 			nr_refused++;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * libFuzzer on a PC's devices: bytes become accesses to ports and to the registers of local and I/O APIC of every width, time
- * that passes, interrupts that are taken or not, and bytes that come in at COM1. After each step what the exit path relies on must hold.
+ * that passes, interrupts that are taken or not, bytes that come in at COM1, and rings of virtio devices. After each step what
+ * the exit path relies on must hold.
  *
  * A step is eight bytes: what, size, port (2), value (4).
  */
@@ -15,6 +16,7 @@
 #include "lib/bitops.h"
 #include "lib/log.h"
 #include "unittests/fake/vmx.h"
+#include "unittests/virtio_driver.h"
 #include "vmm/acpi.h"
 #include "vmm/lapic.h"
 #include "vmm/ports.h"
@@ -24,6 +26,7 @@
 #define VM	   (&fake_vm)
 #define PC	   (&fake_vm.platform)
 #define STEP_BYTES 8
+#define SECTORS	   40
 
 #define CHECK(x)                                                                \
 	do {                                                                    \
@@ -36,9 +39,13 @@
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static uint64_t nr_accesses, nr_interrupts, nr_resets;
+/* Bytes that one access may copy: a request's data and what is around it. */
+#define COPIED_MAX ((QUEUE_SIZE - 2) * 4096 + QUEUE_SIZE * 16 + 64)
+
+static uint64_t nr_accesses, nr_interrupts, nr_resets, nr_served;
 static struct lapic lapic;
 static char cmdline[] = "a command line";
+static char disk[SECTORS * 512];
 
 /* A failed assertion of the sources under test is a find; this is what fake/cpu.c calls. */
 void mock_assert(const int result, const char *const expression, const char *const file,
@@ -73,6 +80,9 @@ static void power_on(void)
 	platform_start(VM);
 	PC->fwcfg.cmdline = cmdline;
 	PC->fwcfg.cmdline_len = sizeof(cmdline) - 1;
+	platform_plug_disk(VM, disk, SECTORS);
+	memset(guest_ram, 0, 0x2000);
+	start_driver();
 }
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
@@ -126,6 +136,7 @@ static void check_state(void)
 static void access_port(uint8_t how, uint16_t port, uint32_t value)
 {
 	unsigned int size = 1u << how % 3;
+	uint64_t before = guest_ram_copied;
 	uint32_t mask = (uint32_t)BITS(8 * size - 1, 0);
 
 	nr_accesses++;
@@ -135,6 +146,32 @@ static void access_port(uint8_t how, uint16_t port, uint32_t value)
 		CHECK(VM->verdict != VERDICT_NONE);
 		nr_resets++;
 		power_on();
+	}
+	CHECK(guest_ram_copied - before <= COPIED_MAX);
+	nr_served += guest_ram_copied != before;
+}
+
+/* A descriptor of one of the queues, most likely one that makes sense; or the next chain; or any two bytes. */
+static void write_rings(uint8_t how, uint16_t at, uint32_t value)
+{
+	uint32_t rings = RINGS + (how & 3) % 3 * 0x2000;
+
+	switch (how >> 2 & 3) {
+	case 0:
+	case 1:
+		*desc_at(rings, at % QUEUE_SIZE) = (struct desc){
+			.gpa = value >> 14,
+			.len = (value >> 8 & 0x3f) << (how >> 4),
+			.flags = value & 7,
+			.next = at >> 6 & 0x7f,
+		};
+		break;
+	case 2:
+		make_available(rings, at % (QUEUE_SIZE + 1));
+		break;
+	default:
+		memcpy(guest_ram + value % (GUEST_RAM_SIZE - 1), &at, sizeof(at));
+		break;
 	}
 }
 
@@ -162,10 +199,12 @@ static void access_memory(uint8_t how, uint16_t raw, uint32_t value)
 static uint16_t port_of(uint16_t raw)
 {
 	static const uint16_t ports[] = {
-		0x20,  0x21,  0xa0,  0xa1,  0x4d0, 0x4d1, 0x40,	 0x41,	0x42,  0x43,
-		0x61,  0x70,  0x71,  0x64,  0x92,  0xe9,  0x3d4, 0x3d5, 0x510, 0x511,
-		0xcf8, 0xcf9, 0x600, 0x602, 0x604, 0x608, 0xf5,	 0xcfc, 0x3f8, 0x3f9,
-		0x3fa, 0x3fb, 0x3fc, 0x3fd, 0x3fe, 0x3ff, 0xf4,
+		0x20,	0x21,	0xa0,	0xa1,	0x4d0,	0x4d1,	0x40,	0x41,	0x42,	0x43,
+		0x61,	0x70,	0x71,	0x64,	0x92,	0xe9,	0x3d4,	0x3d5,	0x510,	0x511,
+		0xcf8,	0xcf9,	0x600,	0x602,	0x604,	0x608,	0xf5,	0xcfc,	0x3f8,	0x3f9,
+		0xcfd,	0xcfe,	0xc040, 0xc044, 0xc048, 0xc04e, 0xc050, 0xc050, 0xc052, 0xc053,
+		0xc080, 0xc084, 0xc088, 0xc08c, 0xc08e, 0xc090, 0xc090, 0xc092, 0xc093, 0xc094,
+		0xc098, 0x3fa,	0x3fb,	0x3fc,	0x3fd,	0x3fe,	0x3ff,	0xf4,
 	};
 
 	return raw & 0xc000 ? ports[raw % (sizeof(ports) / sizeof(ports[0]))] : raw;
@@ -202,6 +241,13 @@ static void step(const uint8_t *b)
 	case 7:
 	case 8:
 		access_memory(b[1], port, value);
+		break;
+	case 9:
+	case 10:
+		write_rings(b[1], port, value);
+		break;
+	case 11: /* 16 bits to a device's register of notifications */
+		access_port(1, (b[1] & 1 ? DISK : CONSOLE) + 16, b[1] & 2 ? 0 : 1);
 		break;
 	default:
 		access_port(b[1], port_of(port), value);

@@ -7,6 +7,7 @@ BUDDY, BLOCKS, PAGES, BADUSE = "mm/buddy.c", "mm/pageblock.c", "mm/pagealloc.c",
 SLAB, SLAB_RUN, SLAB_H, KMALLOC = "mm/slab.c", "mm/slab_run.c", "mm/slab_internal.h", "mm/kmalloc.c"
 VMALLOC, VMAREA, QUARANTINE, PTABLE = "mm/vmalloc.c", "mm/vmarea.h", "mm/quarantine.c", "mm/ptable.c"
 MAP, DOMAIN, SWITCH, MITIGATE = "asi/map.c", "asi/domain.c", "asi/switch.c", "asi/mitigate.c"
+VIRTQ, VIRTIO, BLK, HVC, PCI = (f"vmm/dev/{name}.c" for name in ("virtqueue", "virtio", "virtio_blk", "virtio_console", "pci"))
 PIC, PIT, PC, BZIMAGE = "vmm/dev/pic.c", "vmm/dev/pit.c", "vmm/platform.c", "vmm/bzimage.c"
 IOAPIC, ACPIPM, ACPI = "vmm/dev/ioapic.c", "vmm/dev/acpipm.c", "vmm/acpi.c"
 SHOOT, STUN = "asi/shootdown.c", "asi/stun.c"
@@ -497,4 +498,45 @@ MUTANTS = [
     ("bzimage-any-header", "bzimage", (BZIMAGE, " || header_end > HEADER_LIMIT", "")),
     ("bzimage-initrd-over-kernel", "bzimage", (BZIMAGE, "MIN(limit, plan->start.v)", "limit")),
     ("bzimage-needs-no-ram", "bzimage", (BZIMAGE, "!is_ram(boot, plan->start.v, plan->needs)", "false")),
+    # PCI functions and virtio devices.
+    ("virtq-short-chains", "virtio", (VIRTQ, "chain->nr < VIRTQ_SIZE;)", "chain->nr < VIRTQ_SIZE - 1;)")),
+    ("virtq-any-descriptor", "virtio", (VIRTQ, "i >= VIRTQ_SIZE || ", "")),
+    ("virtq-any-index", "virtio virtio_walk", (VIRTQ, "return *nr <= VIRTQ_SIZE;", "return true;")),
+    ("virtq-indirect", "virtio", (VIRTQ, "(d.flags & DESC_INDIRECT) || ", "")),
+    ("virtq-any-order", "virtio", (VIRTQ, "write && !(d.flags & DESC_WRITE)", "false")),
+    ("virtq-no-wrap", "virtio_walk", (VIRTQ, "USED_RING + q->used % VIRTQ_SIZE", "USED_RING + q->used")),
+    ("virtq-always-irq", "virtio virtio_walk", (VIRTQ, " && !(flags & AVAIL_NO_INTERRUPT)", "")),
+    ("virtq-used-ring-anywhere", "virtio", (VIRTQ, "sizeof(index)))\n\t\treturn false;", "sizeof(index)))\n\t\treturn true;")),
+    ("virtq-done-stays", "virtio_console", (VIRTQ, "q->done = 0;", "")),
+    ("virtio-any-feature", "virtio", (VIRTIO, "value & d->offers", "value")),
+    ("virtio-any-width", "virtio", (VIRTIO, " || write_size[reg] != size", "")),
+    ("virtio-isr-stays", "virtio virtio_walk", (VIRTIO, "d->isr = 0;", "")),
+    ("virtio-line-stays", "virtio virtio_walk", (VIRTIO, "d->isr = 0;\n\tplatform_set_irq(vm, irq_of(slot), false);", "d->isr = 0;")),
+    ("virtio-goes-on", "virtio", (VIRTIO, "(d->status & VIRTIO_NEEDS_RESET) ||", "")),
+    ("virtio-heals", "virtio", (VIRTIO, "(uint8_t)value | (d->status & VIRTIO_NEEDS_RESET)", "(uint8_t)value")),
+    ("virtio-one-only", "virtio virtio_walk", (VIRTIO, "virtq_has_next(vm, q) ? PORT_AGAIN : PORT_WORKED", "PORT_WORKED")),
+    ("virtio-any-queue", "virtio", (VIRTIO, "number < d->nr_queues", "number < VIRTIO_QUEUES_MAX")),
+    ("virtio-receives", "virtio_console", (VIRTIO, "(slot == PCI_CONSOLE && number == CONSOLE_RECEIVE)", "false")),
+    ("blk-behind-the-end", "virtio", (BLK, "nr > b->sectors - sector", "false")),
+    ("blk-far-behind-the-end", "virtio", (BLK, "sector >= b->sectors ||", "")),
+    ("blk-half-sectors", "virtio virtio_walk", (BLK, "data_bytes(r, in) % BLK_SECTOR", "false")),
+    ("blk-any-length", "virtio", (BLK, "r->seg[i].len > BLK_SIZE_MAX || ", "")),
+    ("blk-any-direction", "virtio", (BLK, " || r->seg[i].write != write", "")),
+    ("blk-counts-writes", "virtio virtio_walk", (BLK, "in ? s->len : 0", "s->len")),
+    ("blk-any-header", "virtio", (BLK, "first->len != sizeof(r.header) || ", "")),
+    ("blk-short-id", "virtio", (BLK, "r->seg[0].len < BLK_ID_SIZE ||", "")),
+    ("hvc-all-at-once", "virtio_console", (HVC, "MIN(end - q->done, room)", "(end - q->done)")),
+    ("hvc-room-again", "virtio_console", (HVC, "room -= len;", "")),
+    ("hvc-says-twice", "virtio_console", (HVC, "send(vm, s, q->done - from, len)", "send(vm, s, 0, len)")),
+    ("pci-ports-always", "devices virtio", (PCI, "(p->slot[slot].command & COMMAND_IO)", "p->slot[slot].present")),
+    ("pci-whole-words", "devices", (PCI, "(read_word(p, slot) & ~mask) | ", "")),
+    ("pci-any-bus", "devices", (PCI, " || bus ||", " ||")),
+    ("pci-any-function", "devices", (PCI, "(p->address & 0x700) || ", "")),
+    ("pci-bridge-written", "devices", (PCI, "if (!kinds[slot].has_bar)\n\t\treturn;\n\tswitch", "switch")),
+    ("disk-cut", "vm", ("vmm/platform_create.c", "DIV_ROUND_UP(vm->options.disk_len, BLK_SECTOR)", "vm->options.disk_len / BLK_SECTOR")),
+    ("disk-kept", "vm", ("vmm/platform_create.c", "vfree(vm->platform.disk.data);", "")),
+    ("disk-not-counted", "vm", ("vmm/vm.c", "OVERHEAD_MIB + disk_mib ||", "OVERHEAD_MIB ||"), ("vmm/vm.c", "OVERHEAD_MIB - disk_mib", "OVERHEAD_MIB")),
+    ("io-once-only", "exit_io", ("vmm/exit_io.c", "have their turn in between */\n\t\treturn RESUME;", "have their turn in between */\n\t\treturn RESUME_NEXT;")),
+    ("io-string-works-on", "exit_io", ("vmm/exit_io.c", "i = STRING_MAX;", "")),
+    ("io-string-goes-on", "exit_io", ("vmm/exit_io.c", "return ELEMENT_AGAIN;", "break;")),
 ]

@@ -13,6 +13,7 @@
 #include "arch/vmx.h"
 #include "lib/log.h"
 #include "unittests/fake/vmx.h"
+#include "unittests/guest_ram.h"
 #include "vmm/exit.h"
 #include "vmm/lapic.h"
 #include "vmm/ports.h"

@@ -174,6 +174,78 @@ static void test_pci(void **state)
 	assert_true(pci_write(&p, 1, 1, 4));
 }
 
+static uint32_t config(struct pci *p, unsigned int slot, unsigned int reg, unsigned int size)
+{
+	pci_write(p, 0, 4, 0x80000000 | slot << 11 | (reg & ~3u));
+	return pci_read(p, 4 + reg % 4, size) & (uint32_t)BITS(8 * size - 1, 0);
+}
+
+static void set_config(struct pci *p, unsigned int slot, unsigned int reg, unsigned int size,
+		       uint32_t value)
+{
+	pci_write(p, 0, 4, 0x80000000 | slot << 11 | (reg & ~3u));
+	pci_write(p, 4 + reg % 4, size, value);
+}
+
+static void test_pci_functions(void **state)
+{
+	static const uint32_t want[16] = {
+		0x10011af4, 1, 0x01000000, 0, 0xc081, [11] = 0x00021af4, [15] = 0x010b
+	};
+	struct pci p = { 0 };
+
+	(void)state;
+	pci_plug(&p, PCI_DISK, 11);
+	for (unsigned int i = 0; i < 64; i++)
+		assert_int_equal(config(&p, PCI_DISK, 4 * i, 4), i < 16 ? want[i] : 0);
+	for (unsigned int slot = 0; slot < 32; slot++)
+		assert_int_equal(config(&p, slot, 0, 4), slot == PCI_DISK ? want[0] : ~0u);
+	/* Another bus, another function, or not enabled. */
+	for (unsigned int bit = 8; bit < 32; bit++) {
+		if (bit >= 11 && bit < 16)
+			continue;
+		pci_write(&p, 0, 4, 0x80001000 ^ 1u << bit);
+		if (bit < 24) {
+			assert_int_equal(pci_read(&p, 4, 4), ~0u);
+			pci_write(&p, 4, 4, 0);
+		}
+	}
+	pci_write(&p, 0, 4, 0x00001000);
+	assert_int_equal(pci_read(&p, 4, 4), ~0u);
+	/* Bytes of a word, and accesses beyond it. */
+	assert_int_equal(config(&p, PCI_DISK, 1, 1), 0x1a);
+	assert_int_equal(config(&p, PCI_DISK, 2, 2), 0x1001);
+	assert_int_equal(config(&p, PCI_DISK, 3, 2), 0xffff);
+	assert_int_equal(config(&p, PCI_DISK, 1, 4), ~0u);
+	set_config(&p, PCI_DISK, 0x3c, 1, 5);
+	set_config(&p, PCI_DISK, 0x3d, 1, 2); /* the pin is as it is */
+	assert_int_equal(config(&p, PCI_DISK, 0x3c, 4), 0x0105);
+	set_config(&p, PCI_DISK, 0x11, 1, 0xd1);
+	assert_int_equal(config(&p, PCI_DISK, 0x10, 4), 0xd181);
+	set_config(&p, PCI_DISK, 0x11, 4, 0); /* beyond */
+	assert_int_equal(config(&p, PCI_DISK, 0x10, 4), 0xd181);
+	for (unsigned int i = 0; i < 64; i++)
+		set_config(&p, PCI_DISK, 4 * i, 4, ~0u);
+	assert_int_equal(config(&p, PCI_DISK, 4, 4), 5);
+	assert_int_equal(config(&p, PCI_DISK, 0, 4), want[0]);
+	assert_int_equal(config(&p, PCI_DISK, 0x14, 4), 0);
+	/* Its ports. */
+	for (uint32_t port = 0; port < 0x10100; port++) {
+		assert_int_equal(pci_slot_at(&p, port), port - 0xffc0 < 64 ? PCI_DISK : PCI_SLOTS);
+	}
+	set_config(&p, PCI_DISK, 4, 1, 4);
+	assert_int_equal(pci_slot_at(&p, 0xffc0), PCI_SLOTS);
+	/* A bridge has none, and nothing that can be written. */
+	pci_plug(&p, PCI_BRIDGE, 0);
+	for (unsigned int i = 0; i < 64; i++)
+		set_config(&p, PCI_BRIDGE, 4 * i, 4, ~0u);
+	assert_int_equal(config(&p, PCI_BRIDGE, 8, 4), 0x06000000);
+	for (unsigned int i = 1; i < 64; i++)
+		if (i != 2 && i != 11)
+			assert_int_equal(config(&p, PCI_BRIDGE, 4 * i, 4), 0);
+	assert_int_equal(pci_slot_at(&p, 0), PCI_SLOTS);
+}
+
 static void test_crtc(void **state)
 {
 	struct crtc c = { 0 };
@@ -192,10 +264,10 @@ static void test_crtc(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_date),	  cmocka_unit_test(test_formats),
-		cmocka_unit_test(test_registers), cmocka_unit_test(test_ram_size),
-		cmocka_unit_test(test_fwcfg),	  cmocka_unit_test(test_pci),
-		cmocka_unit_test(test_crtc),
+		cmocka_unit_test(test_date),	      cmocka_unit_test(test_formats),
+		cmocka_unit_test(test_registers),     cmocka_unit_test(test_ram_size),
+		cmocka_unit_test(test_fwcfg),	      cmocka_unit_test(test_pci),
+		cmocka_unit_test(test_pci_functions), cmocka_unit_test(test_crtc),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

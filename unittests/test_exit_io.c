@@ -109,6 +109,42 @@ static void test_unserved(void **state)
 	assert_int_equal(fake_nr_unserved, 6);
 }
 
+/* A device that has more to do: the instruction is not over, and nothing of it is done. */
+static void test_again(void **state)
+{
+	static const uint32_t desc[4] = { 0, 0, 300, 0 };
+	static const uint16_t avail[] = { 0, 1, 0 };
+
+	(void)state;
+	for (unsigned int round = 0; round < 2; round++) {
+		reset(NULL);
+		platform_start(&fake_vm);
+		memcpy(ram + 0x1000, desc, sizeof(desc));
+		memcpy(ram + 0x1400, avail, sizeof(avail));
+		memset(ram, 'a', 400);
+		assert_int_equal(out(0xc04e, 2, 1), RESUME_NEXT); /* the console's second queue */
+		assert_int_equal(out(0xc048, 4, 1), RESUME_NEXT);
+		if (!round) {
+			assert_int_equal(out(0xc050, 2, 1), RESUME);
+			assert_int_equal(out(0xc050, 2, 1), RESUME_NEXT);
+		} else {
+			memcpy(ram + 0xff0, &avail[1], 2);
+			V->regs[RSI] = 0xff0;
+			V->regs[RCX] = 2;
+			assert_int_equal(string(0xc050, 2, false, true, 64, INSN_DS), RESUME);
+			assert_int_equal(V->regs[RSI], 0xff0);
+			assert_int_equal(V->regs[RCX], 2);
+			/* The element that ends a request is the last one of its exit. */
+			assert_int_equal(string(0xc050, 2, false, true, 64, INSN_DS), RESUME);
+			assert_int_equal(V->regs[RSI], 0xff2);
+			assert_int_equal(V->regs[RCX], 1);
+			assert_int_equal(string(0xc050, 2, false, true, 64, INSN_DS), RESUME_NEXT);
+			assert_int_equal(V->regs[RCX], 0);
+		}
+		assert_int_equal(strlen(console), 4 + 252 + 1); /* the rest of the line is kept */
+	}
+}
+
 static void test_verdict(void **state)
 {
 	static const struct {
@@ -297,6 +333,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_unserved, reset),
+		cmocka_unit_test_setup(test_again, reset),
 		cmocka_unit_test_setup(test_verdict, reset),
 		cmocka_unit_test_setup(test_com1_text, reset),
 		cmocka_unit_test_setup(test_com1_registers, reset),

@@ -226,7 +226,7 @@ static void test_ports(void **state)
 	assert_true(port_out(VM, 0xcf8, 4, 0x80000000));
 	assert_int_equal(port_in(VM, 0xcf8, 4), 0x80000000);
 	assert_int_equal(port_in(VM, 0xcf8, 2), 0xffff);
-	assert_int_equal(port_in(VM, 0xcfc, 4), 0xffffffff);
+	assert_int_equal(port_in(VM, 0xcfc, 4), 0x00081b36);
 	assert_true(port_out(VM, 0x510, 2, 5));
 	assert_int_equal(port_in(VM, 0x511, 1), 3);
 	assert_int_equal(port_in(VM, 0x510, 1), 0);

@@ -8,6 +8,7 @@
 #include "arch/insn.h"
 #include "arch/tsc.h"
 #include "lib/log.h"
+#include "unittests/guest_ram.h"
 #include "vmm/ports.h"
 
 #define VM	 (&fake_vm)

@@ -57,6 +57,8 @@ static const struct vm_options options = {
 	.name = "test", .mem_mib = MEM_MIB, .cpus = 1, .asi = VM_ASI_ON, .args = "a b"
 };
 
+static const char disk[1000] = "a disk";
+
 static int setup(void **state)
 {
 	int err = memory_setup(state);
@@ -98,6 +100,24 @@ static uint64_t failures(void)
 	return s.failures;
 }
 
+/* Its own copy, in LOCAL memory, in whole sectors. */
+static void check_disk(const struct vm *vm)
+{
+	static const char zeros[24];
+	const struct virtio_blk *b = &vm->platform.disk;
+
+	if (!vm->options.disk) {
+		assert_null(b->data);
+		assert_false(vm->platform.pci.slot[PCI_DISK].present);
+		return;
+	}
+	assert_true(vm->platform.pci.slot[PCI_DISK].present);
+	assert_int_equal(b->sectors, 2);
+	assert_true(hva_is_local(b->data));
+	assert_memory_equal(b->data, disk, sizeof(disk));
+	assert_memory_equal(b->data + sizeof(disk), zeros, sizeof(zeros));
+}
+
 /* Until one is made that never came to the n-th allocation. A large run of RAM has smaller ones to fall back on. */
 static void test_each_allocation_fails(void **state)
 {
@@ -106,7 +126,7 @@ static void test_each_allocation_fails(void **state)
 	struct vm *vm = NULL;
 
 	(void)state;
-	for (unsigned int round = 0; round < 10; round++) {
+	for (unsigned int round = 0; round < 12; round++) {
 		unsigned int refused = 0;
 		uint64_t before;
 
@@ -115,6 +135,9 @@ static void test_each_allocation_fails(void **state)
 		o.guest_map = round / 2 == 2 ? GUEST_MAP_NONE : GUEST_MAP_ALL;
 		o.apic = round / 2 >= 3;
 		o.cpus = round / 2 == 4 ? 3 : 1;
+		o.platform = round / 2 == 5 ? VM_PLATFORM_PIC : VM_PLATFORM_NONE;
+		o.disk = round / 2 == 5 ? disk : NULL;
+		o.disk_len = round / 2 == 5 ? sizeof(disk) : 0;
 		for (unsigned int n = 1;; n++) {
 			int err;
 
@@ -126,6 +149,7 @@ static void test_each_allocation_fails(void **state)
 				assert_int_equal(nr_lines, 0);
 				assert_int_equal(vm->vcpus[0]->regs[RAX], 0x2badb002);
 				assert_int_equal(fake_vmcs[VMCS_GUEST_RIP], 0x100020);
+				check_disk(vm);
 				vm_destroy(vm);
 				vm = NULL;
 			} else {
@@ -141,12 +165,12 @@ static void test_each_allocation_fails(void **state)
 		}
 		/*
 		 * Owner, domain, VM, list of RAM, window, EPT root, vCPU, VMCS, bitmap, stack,
-		 * statistics, XSAVE area, local APIC; loader, its modules, boot information. A vCPU of its own
-		 * owner has a pool of its own too, which converts a block.
+		 * statistics, XSAVE area, local APIC; command line and disk of a platform; loader, its modules,
+		 * boot information. A vCPU of its own owner has a pool of its own too, which converts a block.
 		 */
 		assert_int_equal(refused, 13 + (o.asi == VM_ASI_ON) +
 						  (o.guest_map == GUEST_MAP_NONE) + o.apic +
-						  (o.cpus - 1) * (6 + o.apic));
+						  2 * !!o.disk + (o.cpus - 1) * (6 + o.apic));
 	}
 }
 
@@ -179,6 +203,11 @@ static void test_too_much_memory(void **state)
 		assert_non_null(strstr(said, "is more than the machine has: "));
 		assert_nothing_left(used);
 	}
+	o.mem_mib = 1;
+	o.disk_len = MiB(64);
+	assert_int_equal(create(&o, sizeof(image), &vm), -ENOMEM);
+	assert_non_null(strstr(said, "mem=1 with its disk is more than the machine has: "));
+	assert_nothing_left(used);
 }
 
 /* What one has, the other has not; both are given back in any order. */

@@ -20,6 +20,7 @@ int main(void)
 		}
 		LLVMFuzzerTestOneInput(bytes, sizeof(bytes));
 	}
-	printf("%lu accesses, %lu interrupts, %lu resets\n", nr_accesses, nr_interrupts, nr_resets);
-	return nr_interrupts && nr_resets ? 0 : 1;
+	printf("%lu accesses, %lu interrupts, %lu resets, %lu looks at rings\n", nr_accesses,
+	       nr_interrupts, nr_resets, nr_served);
+	return nr_interrupts && nr_resets && nr_served ? 0 : 1;
 }

@@ -265,13 +265,13 @@ static void run_all(const char *what, uint64_t cpus, uint32_t now, uint64_t audi
 		ASSERT(!pthread_create(&thread[cpu], NULL, run_cpu, (void *)(uint64_t)cpu));
 	for_each_cpu (cpu, cpus)
 		pthread_join(thread[cpu], NULL);
+	if (keys_wanted)
+		pthread_join(typist, NULL);
+	ASSERT(keys_taken == keys_wanted);
 	for_each_cpu (cpu, cpus) {
 		ASSERT(!sched_stats_of(cpu)->beside_other);
 		beside_own += sched_stats_of(cpu)->beside_own;
 	}
-	if (keys_wanted)
-		pthread_join(typist, NULL);
-	ASSERT(keys_taken == keys_wanted);
 	ASSERT(counts.halted == nr_given && nr_made == nr_given);
 	for (uint32_t i = 0; i < nr_given; i++)
 		ASSERT(sched_has_ended(&guests[i].vm) && guests[i].nr_reports == 1);

@@ -19,12 +19,13 @@ struct string_io {
 };
 
 /* The outcome of one element. */
-enum element { ELEMENT_DONE, ELEMENT_FAULT, ELEMENT_END };
+enum element { ELEMENT_DONE, ELEMENT_ENOUGH, ELEMENT_AGAIN, ELEMENT_FAULT, ELEMENT_END };
 
 static enum element string_element(struct vcpu *v, const struct string_io *io)
 {
 	unsigned int index = io->in ? RDI : RSI;
 	uint64_t step = vmcs_read(VMCS_GUEST_RFLAGS) & RFLAGS_DF ? -(uint64_t)io->size : io->size;
+	enum element outcome = ELEMENT_DONE;
 	uint32_t value = 0;
 	gva_t gva;
 
@@ -37,11 +38,20 @@ static enum element string_element(struct vcpu *v, const struct string_io *io)
 	} else {
 		if (!linear_read(v, gva, &value, io->size))
 			return ELEMENT_FAULT;
-		if (!port_out(v->vm, io->port, io->size, value))
+		switch (port_out(v->vm, io->port, io->size, value)) {
+		case PORT_ENDS:
 			return ELEMENT_END;
+		case PORT_AGAIN:
+			return ELEMENT_AGAIN;
+		case PORT_WORKED:
+			outcome = ELEMENT_ENOUGH;
+			break;
+		case PORT_SERVED:
+			break;
+		}
 	}
 	linear_step(v, index, step, io->addr_size);
-	return ELEMENT_DONE;
+	return outcome;
 }
 
 static enum exit_action string_io(struct vcpu *v, const struct string_io *io, bool rep)
@@ -53,6 +63,10 @@ static enum exit_action string_io(struct vcpu *v, const struct string_io *io, bo
 		switch (string_element(v, io)) {
 		case ELEMENT_DONE:
 			break;
+		case ELEMENT_ENOUGH:
+			i = STRING_MAX;
+			break;
+		case ELEMENT_AGAIN:
 		case ELEMENT_FAULT:
 			return RESUME;
 		case ELEMENT_END:
@@ -82,6 +96,18 @@ static struct string_io string_decode(uint64_t qual)
 	};
 }
 
+static __always_inline enum exit_action out(struct vcpu *v, uint16_t port, unsigned int size,
+					    uint32_t value)
+{
+	enum port_outcome outcome = port_out(v->vm, port, size, value);
+
+	if (likely(outcome == PORT_SERVED))
+		return RESUME_NEXT;
+	if (outcome == PORT_AGAIN) /* interrupts, and other vCPUs, have their turn in between */
+		return RESUME;
+	return outcome == PORT_ENDS ? STOP_VM : RESUME_NEXT;
+}
+
 enum exit_action exit_io(struct vcpu *v)
 {
 	uint64_t qual = vmcs_read(VMCS_EXIT_QUAL);
@@ -95,8 +121,7 @@ enum exit_action exit_io(struct vcpu *v)
 		return string_io(v, &io, io_qual_rep(qual));
 	}
 	if (!io_qual_in(qual))
-		return port_out(v->vm, port, size, (uint32_t)v->regs[RAX] & mask) ? RESUME_NEXT
-										  : STOP_VM;
+		return out(v, port, size, (uint32_t)v->regs[RAX] & mask);
 	value = port_in(v->vm, port, size);
 	v->regs[RAX] = size == 4 ? value : (v->regs[RAX] & ~(uint64_t)mask) | value;
 	return RESUME_NEXT;

@@ -37,9 +37,17 @@ static hpa_t frame_of(const struct vm *vm, gpa_t gpa)
 	return HPA(block.v + ALIGN_DOWN(gpa.v % PAGE_SIZE_2M, PAGE_SIZE));
 }
 
+/* Two bytes of any object, at any address. */
+typedef uint16_t __attribute__((may_alias, aligned(1))) pair_t;
+
 static __always_inline void copy(char *ram, char *buf, size_t len, bool write)
 {
-	memcpy(write ? ram : buf, write ? buf : ram, len);
+	char *to = write ? ram : buf, *from = write ? buf : ram;
+
+	if (len == sizeof(uint16_t))
+		WRITE_ONCE(*(pair_t *)to, READ_ONCE(*(const pair_t *)from));
+	else
+		memcpy(to, from, len);
 }
 
 static __always_inline int copy_all(const struct vm *vm, gpa_t gpa, char *buf, size_t len,

@@ -19,7 +19,10 @@
 /* Whether every byte of the range is RAM. */
 bool guestmem_is_ram(const struct vm *vm, gpa_t gpa, uint64_t len);
 
-/* Copy by guest-physical address; -EFAULT if any byte is no RAM (what came before is done). */
+/*
+ * Copy by guest-physical address; -EFAULT if any byte is no RAM (what came before is done). Two bytes at an even
+ * address are one access, so that other vCPUs see, and write, both or neither.
+ */
 __must_check int guestmem_read(const struct vm *vm, gpa_t gpa, void *buf, size_t len);
 /* An entry of a page table, 8 or 4 bytes, aligned: the quick way. */
 __must_check int guestmem_read_entry(const struct vm *vm, gpa_t gpa, bool wide, uint64_t *entry);

@@ -336,4 +336,14 @@ void platform_start(struct vm *vm)
 	rtc_init(&p->rtc, vm->ram_bytes);
 	p->fwcfg.ram_bytes = vm->ram_bytes;
 	p->fwcfg.cpus = (uint16_t)vm->options.cpus;
+	pic_write_elcr(&p->pic, 1, BIT(IRQ_CONSOLE - 8) | BIT(IRQ_DISK - 8)); /* as PCI's are */
+	pci_plug(&p->pci, PCI_BRIDGE, 0);
+	virtio_console_init(&p->console);
+	pci_plug(&p->pci, PCI_CONSOLE, IRQ_CONSOLE);
+}
+
+void platform_plug_disk(struct vm *vm, char *data, uint64_t sectors)
+{
+	virtio_blk_init(&vm->platform.disk, data, sectors);
+	pci_plug(&vm->platform.pci, PCI_DISK, IRQ_DISK);
 }

@@ -16,11 +16,13 @@
 #include "vmm/dev/pic.h"
 #include "vmm/dev/pit.h"
 #include "vmm/dev/rtc.h"
+#include "vmm/dev/virtio_blk.h"
+#include "vmm/dev/virtio_console.h"
 
 struct vm;
 struct vcpu;
 
-enum platform_irq { IRQ_TIMER = 0, IRQ_COM1 = 4 };
+enum platform_irq { IRQ_TIMER = 0, IRQ_COM1 = 4, IRQ_CONSOLE = 10, IRQ_DISK = 11 };
 
 struct platform {
 	bool present; /* else there is nothing but COM1 and PORT_EXIT */
@@ -31,6 +33,8 @@ struct platform {
 	struct pci pci;
 	struct crtc crtc;
 	struct fwcfg fwcfg;
+	struct virtio_console console;
+	struct virtio_blk disk;
 	struct ioapic ioapic;
 	struct acpipm pm;
 	uint8_t port92; /* A20 and reset, as written */
@@ -44,8 +48,11 @@ struct platform {
 __must_check int platform_create(struct vm *vm);
 void platform_destroy(struct vm *vm);
 
-/* Turns it on, as firmware leaves it, but for the command line. The VM's RAM is there. */
+/* Turns it on, as firmware leaves it, but for the command line and the disk. The VM's RAM is there. */
 void platform_start(struct vm *vm);
+
+/* Then the disk, of @sectors at @data, which stays the caller's. */
+void platform_plug_disk(struct vm *vm, char *data, uint64_t sectors);
 
 /* A device sets its line of PIC and I/O APIC; the vCPU that is interrupted will look. */
 void platform_set_irq(struct vm *vm, enum platform_irq irq, bool high);

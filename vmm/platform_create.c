@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Making a platform: what of it is memory of its own. */
+#include "lib/bitops.h"
 #include "lib/errno.h"
 #include "lib/string.h"
 #include "mm/vmalloc.h"
@@ -25,6 +26,22 @@ static int copy_cmdline(struct vm *vm)
 	return 0;
 }
 
+/* The disk is a boot module too: the guest has its own copy, in whole sectors, for as long as it lives. */
+static int copy_disk(struct vm *vm)
+{
+	uint64_t sectors = DIV_ROUND_UP(vm->options.disk_len, BLK_SECTOR);
+	char *copy;
+
+	if (!sectors)
+		return 0;
+	copy = vmalloc(sectors * BLK_SECTOR, LOCAL, vm->owner); /* which clears */
+	if (!copy)
+		return -ENOMEM;
+	memcpy(copy, vm->options.disk, vm->options.disk_len);
+	platform_plug_disk(vm, copy, sectors);
+	return 0;
+}
+
 int platform_create(struct vm *vm)
 {
 	int err;
@@ -33,6 +50,8 @@ int platform_create(struct vm *vm)
 		return 0;
 	platform_start(vm);
 	err = copy_cmdline(vm);
+	if (!err)
+		err = copy_disk(vm);
 	if (!err && vm->options.platform == VM_PLATFORM_APIC)
 		err = acpi_place(vm);
 	return err;
@@ -42,4 +61,6 @@ void platform_destroy(struct vm *vm)
 {
 	vfree(vm->platform.fwcfg.cmdline);
 	vm->platform.fwcfg.cmdline = NULL;
+	vfree(vm->platform.disk.data);
+	vm->platform.disk.data = NULL;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The table of ports. Registers are bytes: wider accesses are those of the bytes in a row, each to whoever is there, but
- * for PCI's, fw_cfg's, ACPI's and the verdict.
+ * for PCI's and what is behind it, fw_cfg's, ACPI's and the verdict.
  */
 #include "vmm/ports.h"
 #include "lib/bitops.h"
@@ -27,11 +27,12 @@ enum port_device {
 	PORT_CRTC,
 	PORT_FWCFG,
 	PORT_PCI,
+	PORT_VIRTIO,
 	PORT_PM,     /* with ACPI only */
 	PORT_ABSENT, /* as PORT_NONE, and not worth a line: where guests look for what a PC may lack */
 };
 
-#define PORTS_NR 0xd00 /* there is none above */
+#define PORTS_NR 0xd00 /* above there are PCI functions only, where the guest puts them */
 
 #define PIT_BASE       0x40
 #define RTC_INDEX      0x70
@@ -73,8 +74,12 @@ static const uint8_t devices[PORTS_NR] = {
 
 static enum port_device device_at(const struct vm *vm, uint32_t port)
 {
-	enum port_device device = port < PORTS_NR ? devices[port] : PORT_NONE;
+	enum port_device device = PORT_NONE;
 
+	if (likely(port < PORTS_NR))
+		device = devices[port];
+	else if (pci_slot_at(&vm->platform.pci, port) != PCI_SLOTS)
+		device = PORT_VIRTIO;
 	if (device >= PORT_PC_FIRST && !vm->platform.present)
 		return PORT_NONE;
 	return device == PORT_PM && !vm->platform.apic ? PORT_NONE : device;
@@ -92,10 +97,9 @@ static bool reset(struct vm *vm)
 }
 
 /* Where a guest ends without a word, it has nothing to complain of. */
-static bool power_off(struct vm *vm)
+static void power_off(struct vm *vm)
 {
 	vm_stop(vm, VERDICT_PASS, "power-off", 0);
-	return false;
 }
 
 static uint8_t byte_in(struct vm *vm, enum port_device device, uint16_t port)
@@ -186,6 +190,9 @@ static uint32_t device_in(struct vm *vm, uint16_t port, unsigned int size)
 		return ones(size);
 	case PORT_PCI:
 		return pci_read(&vm->platform.pci, port - PCI_BASE, size) & ones(size);
+	case PORT_VIRTIO:
+		return virtio_read(vm, pci_slot_at(&vm->platform.pci, port), port % PCI_BAR_SIZE,
+				   size);
 	case PORT_PM:
 		return platform_read_pm(vm, port - ACPI_PM_BASE, size);
 	default:
@@ -197,30 +204,36 @@ static uint32_t device_in(struct vm *vm, uint16_t port, unsigned int size)
 	return value;
 }
 
-static bool device_out(struct vm *vm, uint16_t port, unsigned int size, uint32_t value)
+static enum port_outcome device_out(struct vm *vm, uint16_t port, unsigned int size, uint32_t value)
 {
 	switch (device_at(vm, port)) {
 	case PORT_VERDICT:
 		vm_stop(vm, value ? VERDICT_FAIL : VERDICT_PASS, NULL, value);
-		return false;
+		return PORT_ENDS;
 	case PORT_MARKS:
 		report_mark(vm, value);
-		return true;
+		return PORT_SERVED;
 	case PORT_NONE:
 		report_unserved(vm, "port", port, size, true);
-		return true;
+		return PORT_SERVED;
 	case PORT_ABSENT:
-		return true;
+		return PORT_SERVED;
 	case PORT_PCI:
-		return pci_write(&vm->platform.pci, port - PCI_BASE, size, value) ? reset(vm)
-										  : true;
+		return pci_write(&vm->platform.pci, port - PCI_BASE, size, value) && !reset(vm)
+			       ? PORT_ENDS
+			       : PORT_SERVED;
+	case PORT_VIRTIO:
+		return virtio_write(vm, pci_slot_at(&vm->platform.pci, port), port % PCI_BAR_SIZE,
+				    size, value);
 	case PORT_PM:
-		return platform_write_pm(vm, port - ACPI_PM_BASE, size, value) ? true
-									       : power_off(vm);
+		if (platform_write_pm(vm, port - ACPI_PM_BASE, size, value))
+			return PORT_SERVED;
+		power_off(vm);
+		return PORT_ENDS;
 	case PORT_FWCFG:
 		if (port == FWCFG_SELECTOR && size == 2) {
 			fwcfg_select(&vm->platform.fwcfg, (uint16_t)value);
-			return true;
+			return PORT_SERVED;
 		}
 		break;
 	default:
@@ -229,8 +242,8 @@ static bool device_out(struct vm *vm, uint16_t port, unsigned int size, uint32_t
 	for (unsigned int i = 0; i < size; i++)
 		if (!byte_out(vm, device_at(vm, port + i), (uint16_t)(port + i),
 			      (uint8_t)(value >> 8 * i)))
-			return false;
-	return true;
+			return PORT_ENDS;
+	return PORT_SERVED;
 }
 
 uint32_t port_in(struct vm *vm, uint16_t port, unsigned int size)
@@ -242,11 +255,11 @@ uint32_t port_in(struct vm *vm, uint16_t port, unsigned int size)
 	return value;
 }
 
-bool port_out(struct vm *vm, uint16_t port, unsigned int size, uint32_t value)
+enum port_outcome port_out(struct vm *vm, uint16_t port, unsigned int size, uint32_t value)
 {
 	uint64_t flags = spin_lock(&vm->lock);
-	bool goes_on = device_out(vm, port, size, value);
+	enum port_outcome outcome = device_out(vm, port, size, value);
 
 	spin_unlock(&vm->lock, flags);
-	return goes_on;
+	return outcome;
 }

@@ -8,5 +8,12 @@ struct vm;
 
 /* @size: 1, 2 or 4 bytes. Where nobody answers all bits are ones. */
 uint32_t port_in(struct vm *vm, uint16_t port, unsigned int size);
-/* @value has no bits beyond @size. False if that was the end of the VM. */
-bool port_out(struct vm *vm, uint16_t port, unsigned int size, uint32_t value);
+/* What became of a write. */
+enum port_outcome {
+	PORT_ENDS, /* it was the end of the VM */
+	PORT_SERVED,
+	PORT_WORKED, /* served, and that was work enough for one exit */
+	PORT_AGAIN,  /* the device has more to do: the guest is to write it once more */
+};
+/* @value has no bits beyond @size. */
+enum port_outcome port_out(struct vm *vm, uint16_t port, unsigned int size, uint32_t value);

@@ -344,7 +344,7 @@ static void audit_between_turns(void)
 	world_resume();
 }
 
-static void boot_processor_duties(void)
+static __noinline void boot_processor_duties(void)
 {
 	if (audit.period)
 		audit_between_turns();
@@ -371,7 +371,7 @@ void sched_run(void)
 		begin_to_look();
 		if (!__atomic_load_n(&vms_alive, __ATOMIC_SEQ_CST))
 			break;
-		if (cpu == 0)
+		if (cpu == 0 && unlikely(audit.period || monitor_is_on))
 			boot_processor_duties();
 		e = rq_pick(cpu, rdtsc(), &end);
 		if (!e) {

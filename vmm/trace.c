@@ -7,19 +7,19 @@
 #include "vmm/vcpu.h"
 
 static bool is_on;
-static struct trace_ring *rings; /* of CPUs */
+static struct trace_ring *cpu_rings; /* of CPUs */
 static uint32_t nr_rings;
 
 int trace_begin(uint32_t nr_cpus)
 {
-	if (!rings) {
-		rings = vmalloc(nr_cpus * sizeof(*rings), SENSITIVE, NULL);
-		nr_rings = rings ? nr_cpus : 0;
+	if (!cpu_rings) {
+		cpu_rings = vmalloc(nr_cpus * sizeof(*cpu_rings), SENSITIVE, NULL);
+		nr_rings = cpu_rings ? nr_cpus : 0;
 	}
-	if (!rings)
+	if (!cpu_rings)
 		return -ENOMEM;
 	for (uint32_t cpu = 0; cpu < nr_rings; cpu++)
-		trace_use(cpu, &rings[cpu]);
+		trace_use(cpu, &cpu_rings[cpu]);
 	is_on = true;
 	return 0;
 }
@@ -33,7 +33,7 @@ void trace_end(void)
 
 const struct trace_ring *trace_ring_of(uint32_t cpu)
 {
-	return cpu < nr_rings ? &rings[cpu] : NULL;
+	return cpu < nr_rings ? &cpu_rings[cpu] : NULL;
 }
 
 bool trace_is_on(void)

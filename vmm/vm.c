@@ -57,14 +57,14 @@ int __init vm_init(void)
 static int check_memory(const struct vm_options *o)
 {
 	struct buddy_stats s;
-	uint64_t free_mib;
+	uint64_t free_mib, disk_mib = DIV_ROUND_UP(o->disk_len, MiB(1));
 
 	vmalloc_flush(); /* what is freed counts as free */
 	buddy_get_stats(&s);
 	free_mib = s.free_pages[SENSITIVE] * PAGE_SIZE / MiB(1);
-	if (free_mib < OVERHEAD_MIB || o->mem_mib > free_mib - OVERHEAD_MIB) {
-		log_error("guest %s: mem=%lu is more than the machine has: %lu MiB are free",
-			  o->name, o->mem_mib, free_mib);
+	if (free_mib < OVERHEAD_MIB + disk_mib || o->mem_mib > free_mib - OVERHEAD_MIB - disk_mib) {
+		log_error("guest %s: mem=%lu%s is more than the machine has: %lu MiB are free",
+			  o->name, o->mem_mib, disk_mib ? " with its disk" : "", free_mib);
 		return -ENOMEM;
 	}
 	return 0;

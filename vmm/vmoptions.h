@@ -45,6 +45,9 @@ struct vm_options {
 	bool apic_given;
 	bool control; /* control=on|off, default off: may end and make VMs (vmm/control.h) */
 	enum vm_platform platform; /* platform=none|pic|apic */
+	const void *
+		disk; /* the boot module behind it that is its disk, not of the command line; NULL: none */
+	uint64_t disk_len;
 };
 
 /*

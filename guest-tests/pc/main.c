@@ -142,7 +142,9 @@ static void check_others(void)
 
 	outl(0xcf8, 0x80000000);
 	report_eq("a PCI address is read back", inl(0xcf8), 0x80000000);
-	report_eq("nobody is there", inl(0xcfc), 0xffffffff);
+	report_eq("a bridge is there", inl(0xcfc), 0x00081b36);
+	outl(0xcf8, 0x80001000);
+	report_eq("no disk is there", inl(0xcfc), 0xffffffff);
 	report_eq("debug port", inb(0xe9), 0xe9);
 	for (const char *c = "by the debug port\n"; *c; c++)
 		outb(0xe9, (u8)*c);
