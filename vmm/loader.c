@@ -42,9 +42,7 @@ void loader_defaults(struct vm_options *options, const void *image, size_t len)
 	if (!options->mem_mib)
 		options->mem_mib = is_linux ? MEM_MIB_LINUX_DEFAULT : MEM_MIB_DEFAULT;
 	if (options->platform == VM_PLATFORM_DEFAULT)
-		options->platform = !is_linux		? VM_PLATFORM_NONE
-				    : options->cpus > 1 ? VM_PLATFORM_APIC
-							: VM_PLATFORM_PIC;
+		options->platform = is_linux ? VM_PLATFORM_APIC : VM_PLATFORM_NONE;
 }
 
 /* The plan has been checked against the RAM: a failing copy is our bug, but no reason to panic. */
