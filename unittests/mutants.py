@@ -172,7 +172,7 @@ MUTANTS = [
     ("ptable-tables-leak", "ptable", (PTABLE, "tree_free(pt, entry_hpa(table[i], 0), level - 1);", ";")),
     # What a domain maps.
     ("hide-global-no-flush", "asi_map", (MAP, "asi_flush_global(DIRECTMAP_BASE + first.v, len);", "")),
-    ("hide-local-no-flush", "asi_map", ("asi/shootdown.c", "while (flush_one_of(owner, &id, va, len, unmap, &f))\n\t\tfinish_domains(&f);", "while (flush_one_of(owner, &id, va, len, unmap, &f))\n\t\t;")),
+    ("hide-local-no-flush", "asi_map asi_shootdown", ("asi/shootdown.c", "while (flush_one_of(owner, &id, va, len, unmap, &f))\n\t\tfinish_domains(&f);", "while (flush_one_of(owner, &id, va, len, unmap, &f))\n\t\t;")),
     ("hide-local-stays-mapped", "asi_map",
      ("asi/shootdown.c", "ptable_note_flush(&asi->pt, ptable_unmap(&asi->pt, va, len));", ";")),
     ("hide-global-one-block", "asi_map",
