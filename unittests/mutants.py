@@ -556,6 +556,8 @@ MUTANTS = [
     ("pci-any-bus", "devices", (PCI, " || bus ||", " ||")),
     ("pci-any-function", "devices", (PCI, "(p->address & 0x700) || ", "")),
     ("pci-bridge-written", "devices", (PCI, "if (!kinds[slot].has_bar)\n\t\treturn;\n\tswitch", "switch")),
+    ("bios-data-none", "vm", ("vmm/platform_create.c", "err = place_bios_data(vm);", "err = 0;")),
+    ("bios-data-first-only", "vm", ("vmm/platform_create.c", "!err && i < ARRAY_SIZE(words)", "i < 1")),
     ("disk-cut", "vm", ("vmm/platform_create.c", "DIV_ROUND_UP(vm->options.disk_len, BLK_SECTOR)", "vm->options.disk_len / BLK_SECTOR")),
     ("disk-kept", "vm", ("vmm/platform_create.c", "vfree(vm->platform.disk.data);", "")),
     ("disk-not-counted", "vm", ("vmm/vm.c", "OVERHEAD_MIB + disk_mib ||", "OVERHEAD_MIB ||"), ("vmm/vm.c", "OVERHEAD_MIB - disk_mib", "OVERHEAD_MIB")),
