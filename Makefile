@@ -27,7 +27,7 @@ SRCS := \
 	vmm/dev/pic.c vmm/dev/pit.c vmm/dev/rtc.c vmm/dev/fwcfg.c vmm/dev/pci.c vmm/dev/ioapic.c vmm/dev/acpipm.c vmm/dev/virtqueue.c vmm/dev/virtio.c vmm/dev/virtio_blk.c vmm/dev/virtio_console.c vmm/acpi.c vmm/platform.c vmm/platform_create.c vmm/com1.c vmm/ports.c \
 	vmm/linear.c vmm/exit_cpuid.c vmm/exit_msr.c vmm/exit_io.c vmm/exit_cr.c vmm/exit_insn.c \
 	vmm/exit_hypercall.c vmm/exit_event.c vmm/exit_ept.c vmm/stats.c vmm/report.c vmm/report_mem.c vmm/report_crossing.c vmm/report_trace.c vmm/report_details.c \
-	boot/bootinfo.c boot/options.c boot/teststack.c boot/crash.c boot/selftest_stack.c boot/selftest_audit.c boot/selftest_secrets.c boot/selftest_cpus.c boot/selftest.c \
+	boot/bootinfo.c boot/options.c boot/teststack.c boot/crash.c boot/selftest_stack.c boot/selftest_audit.c boot/selftest_secrets.c boot/selftest_cpus.c boot/races.c boot/selftest.c \
 	boot/torture.c boot/torture_scenarios.c boot/measure.c boot/ap.c boot/smp.c boot/guests.c boot/monitor.c boot/monitor_commands.c boot/monitor_vms.c boot/monitor_trace.c boot/monitor_map.c boot/main.c
 ASMS := boot/start.S boot/ap.S arch/x86/stack.S arch/x86/entry.S arch/x86/vmx_run.S arch/x86/flush.S asi/secrets_stack.S boot/torture.S
 

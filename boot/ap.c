@@ -18,6 +18,7 @@
 #include "asi/asi.h"
 #include "asi/mitigate.h"
 #include "asi/stun.h"
+#include "boot/races.h"
 #include "boot/selftest_internal.h"
 #include "lib/bitops.h"
 #include "lib/string.h"
@@ -78,6 +79,9 @@ static void do_work(void)
 	switch (work.what) {
 	case AP_SELFTEST:
 		selftest_cpus_work();
+		break;
+	case AP_RACES:
+		races_work();
 		break;
 	case AP_GUESTS:
 		sched_run();

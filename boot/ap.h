@@ -55,6 +55,7 @@ uint64_t ap_halts(uint32_t cpu);
 
 enum ap_work {
 	AP_SELFTEST, /* selftest_cpus_work() */
+	AP_RACES,    /* races_work() */
 	AP_GUESTS,   /* sched_run() */
 };
 

@@ -24,6 +24,7 @@
 #include "boot/measure.h"
 #include "boot/monitor.h"
 #include "boot/options.h"
+#include "boot/races.h"
 #include "boot/selftest.h"
 #include "boot/smp.h"
 #include "boot/torture.h"
@@ -194,6 +195,8 @@ void hv_serve(bool selftest)
 		crash(options.crash);
 	if (selftest)
 		pass = selftest_run();
+	if (options.races)
+		pass &= races_run(options.races);
 	if (options.torture)
 		pass &= torture_run();
 	if (options.bench)

@@ -95,6 +95,17 @@ static void read_audit(struct options *o, struct word value)
 		(int)value.len, value.start);
 }
 
+static void read_races(struct options *o, struct word value)
+{
+	uint64_t rounds = 0;
+
+	if (parse_u64(value.start, value.len, &rounds))
+		o->races = rounds;
+	else
+		problem(o, "option \"races=%.*s\" ignored: a number of rounds is known",
+			(int)value.len, value.start);
+}
+
 /* The words that are on or off. */
 static const struct {
 	const char *key;
@@ -134,6 +145,8 @@ static void read_word(struct options *o, struct word w)
 		read_asi(o, value);
 	else if (parse_key(w, "audit", &value))
 		read_audit(o, value);
+	else if (parse_key(w, "races", &value))
+		read_races(o, value);
 	else if (parse_key(w, "monitor", &value))
 		read_monitor(o, value);
 	else if (parse_key(w, "idle", &value))

@@ -19,6 +19,7 @@ struct options {
 	bool smt;	   /* smt=on|off, default on; off: one thread of each core runs guests */
 	bool selftest;	   /* selftest=on|off, default off */
 	bool torture;	   /* torture=on|off, default off */
+	uint64_t races;	   /* races=N, default 0: rounds of boot/races.h */
 	bool audit;	   /* audit=off|on|MS, default on; MS implies on */
 	uint64_t audit_ms; /* period of audits while guests run; 0: only before and after */
 	bool secrets;	   /* secrets=on|off, default off */

@@ -145,6 +145,7 @@ boot_entry64:
 	ON_STACK selftest_on_stack, selftest_one
 	ON_STACK crash_on_stack, crash_commit
 	ON_STACK measure_on_stack, measure_all
+	ON_STACK races_read_on_stack, races_read
 
 	.section .boot.text
 	.balign 8

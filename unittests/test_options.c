@@ -31,6 +31,7 @@ static void test_hypervisor_words(void **state)
 		{ "selftest=on", true, false, true, true, true, "", 0, false },
 		{ "torture=on", true, false, true, false, true, "", 0, false },
 		{ "audit=off", true, false, true, false, false, "", 0, false },
+		{ "races=3 races=0x20", true, false, true, false, true, "", 0, false },
 		{ "secrets=on", true, false, true, false, true, "", 0, true },
 		{ "audit=10", true, false, true, false, true, "", 10, false },
 		{ "audit=off audit=0x20", true, false, true, false, true, "", 32, false },
@@ -54,6 +55,7 @@ static void test_hypervisor_words(void **state)
 		assert_int_equal(o.selftest, cases[i].selftest);
 		assert_int_equal(o.audit, cases[i].audit);
 		assert_int_equal(o.torture, strstr(cases[i].line, "torture=on") != NULL);
+		assert_int_equal(o.races, strstr(cases[i].line, "races=0x20") ? 32 : 0);
 		assert_int_equal(o.audit_ms, cases[i].audit_ms);
 		assert_int_equal(o.secrets, cases[i].secrets);
 		assert_true(parse_is(o.console, cases[i].console));
@@ -167,6 +169,7 @@ static void test_hypervisor_problems(void **state)
 		{ "audit=", "option \"audit=\" ignored: on, off and milliseconds are known" },
 		{ "audit=0", "option \"audit=0\" ignored: on, off and milliseconds are known" },
 		{ "audit=-1", "option \"audit=-1\" ignored: on, off and milliseconds are known" },
+		{ "races=all", "option \"races=all\" ignored: a number of rounds is known" },
 		{ "not/first", "unknown option \"not/first\" ignored" },
 	};
 	struct options o;

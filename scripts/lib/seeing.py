@@ -45,7 +45,7 @@ def demand_picture(path):
 def boots(log):
     """The two logs."""
     specs = [word for spec in GUESTS for word in guest(spec)]
-    for path, options in ((log, ("--cmdline", CMDLINE, *specs)), (log + ".siblings", ("--threads", "2", *guest(GUESTS[1])))):
+    for path, options in ((log, ("--cmdline", CMDLINE, *specs)), (log + ".siblings", ("--threads", "2", "--cmdline", "races=100", *guest(GUESTS[1])))):
         status, said = guesttests.run(path, "--machine", "bochs", "--timeout", "240", *options)
         demand(status == 0, f"exit status {status}; {said}")
     return log, log + ".siblings"
