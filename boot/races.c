@@ -16,8 +16,10 @@
 #define FRAMES	      8		/* one that is stale stays so for as many rounds */
 #define READS	      16	/* between two looks at what else there is to do */
 #define STAYS	      2		/* of them, before the space is left */
-#define CONTROL_TRIES 1000	/* by far, for readers to have cached the one before */
-#define CONTROL_WAIT  1000	/* looks */
+#define AWAY	      100	/* looks, then */
+#define JITTER	      512
+#define CONTROL_TRIES 1000 /* by far, for readers to have cached the one before */
+#define CONTROL_WAIT  1000 /* looks */
 
 /* What one reader counts, in lines of its own. */
 struct reader {
@@ -45,7 +47,6 @@ static uint64_t nr_rounds, control_stale;
 void races_read(struct race *r);
 void races_read_on_stack(struct race *r, struct stack *stack);
 
-/* Interrupts are on: a kick may come between any two instructions. */
 static void read_some(struct race *r, struct reader *me)
 {
 	for (unsigned int i = 0; i < READS; i++) {
@@ -64,12 +65,16 @@ void races_read(struct race *r)
 
 	while (!READ_ONCE(r->done)) {
 		asi_enter(r->asi);
+		read_some(r, me); /* interrupts are off: a kick has to wait */
 		asi_relax();
 		irq_restore(RFLAGS_IF);
-		read_some(r, me);
+		read_some(r, me); /* it comes between any two instructions */
 		irq_save();
-		if (++me->stays % STAYS == 0)
-			asi_exit();
+		if (++me->stays % STAYS)
+			continue;
+		asi_exit();
+		for (unsigned int i = 0; i < AWAY; i++)
+			cpu_pause();
 	}
 	asi_exit();
 }
@@ -117,14 +122,25 @@ static uint64_t control(void)
 	return round;
 }
 
+/* Up to JITTER looks: else both sides run in step, and never meet in most places. */
+static void wait_some(uint64_t *random)
+{
+	*random ^= *random << 13;
+	*random ^= *random >> 7;
+	*random ^= *random << 17;
+	for (uint64_t i = *random % JITTER; i; i--)
+		cpu_pause();
+}
+
 static void unmap(void)
 {
-	uint64_t round = control(), last = round + nr_rounds;
+	uint64_t round = control(), last = round + nr_rounds, random = 1;
 
 	while (round < last) {
 		show_next(++round);
 		asi_flush_local(domain, (uint64_t)race->block, PAGEBLOCK_SIZE);
 		end_round(round);
+		wait_some(&random);
 	}
 	WRITE_ONCE(race->done, true);
 }

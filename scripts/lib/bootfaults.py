@@ -107,16 +107,4 @@ FAULTS = [
 			tlb_flush_pcid""", """\
 		if (!gen) {
 			tlb_flush_pcid""")),
-    ("flush-of-another-page", RACES, STALE, (SWITCH, "tlb_flush_pcid_page(pcid_of(slot), va + at);", "tlb_flush_pcid_page(pcid_of(slot), va + at + len);")),
-    ("flush-of-another-pcid", RACES, STALE, (SWITCH, "tlb_flush_pcid_page(pcid_of(slot), va + at);", "tlb_flush_pcid_page(0, va + at);")),
-    ("stale-when-entered-again", RACES, STALE, (SWITCH, """\
-	bool keep = tlb_has_pcid() && (seen == gen || flush_range(asi, slot, seen, gen));""", """\
-	bool keep = tlb_has_pcid() && (gen || flush_range(asi, slot, seen, gen));""")),
-    ("entered-before-it-says-so", RACES, STALE, (SWITCH, """\
-	this_cpu_xchg(asi_curr, asi);
-	load_restricted(asi);
-""", """\
-	load_restricted(asi);
-	this_cpu_xchg(asi_curr, asi);
-""")),
 ]
