@@ -91,7 +91,8 @@ struct slab *slab_create(struct slab_cache *cache)
 	list_init(&slab->link);
 	list_init(&slab->all);
 	for (uint32_t i = 0; i < slab_nr_words(cache); i++)
-		slab->words[i] = (struct slab_word){ .free = ~0UL };
+		slab->words[i] = (struct slab_word){ .free = slab_word_all(cache, i),
+						     .remote = ~slab_word_all(cache, i) };
 	for (uint32_t nr = 0; DEBUG && nr < cache->per_slab; nr++) {
 		uint8_t *object = slab_object(cache, slab, nr);
 
@@ -130,15 +131,11 @@ uint64_t slab_destroy_all(struct list *slabs)
 
 uint64_t slab_live(const struct slab_cache *cache, const struct slab *slab)
 {
-	uint64_t nr = cache->per_slab;
+	uint64_t nr = 0;
 
-	for (uint32_t i = 0; i < slab_nr_words(cache); i++) {
-		uint64_t bits = __atomic_load_n(&slab->words[i].free, __ATOMIC_RELAXED) |
-				slab->words[i].remote;
-
-		for (bits &= ~slab_word_none(cache, i); bits; bits &= bits - 1)
-			nr--;
-	}
+	for (uint32_t i = 0; i < slab_nr_words(cache); i++)
+		nr += bits_count(~(__atomic_load_n(&slab->words[i].free, __ATOMIC_RELAXED) |
+				   slab->words[i].remote));
 	return nr;
 }
 
@@ -149,7 +146,7 @@ void slab_check(const struct slab_cache *cache, const struct slab *slab)
 		      slab);
 	for (uint32_t i = 0; i < slab_nr_words(cache); i++)
 		if ((slab->words[i].free & slab->words[i].remote) ||
-		    ~slab->words[i].free & slab_word_none(cache, i))
+		    ~(slab->words[i].remote | slab_word_all(cache, i)))
 			panic("slab %s: the free map of the slab at %p is corrupted", cache->name,
 			      slab);
 }
@@ -199,9 +196,29 @@ void slab_add(struct slab_cache *cache, struct slab *slab)
 bool slab_is_empty(const struct slab_cache *cache, const struct slab *slab)
 {
 	for (uint32_t i = 0; i < slab_nr_words(cache); i++)
-		if (~slab->words[i].free)
+		if (slab->words[i].free != slab_word_all(cache, i))
 			return false;
 	return true;
+}
+
+uint64_t slab_last_word(const struct slab_cache *cache, const struct slab *slab, uint64_t nr)
+{
+	for (uint64_t i = slab_nr_words(cache); i--;) /* they are mostly freed from the first on */
+		if (i != nr && slab->words[i].free != slab_word_all(cache, i))
+			return 0;
+	return slab_word_all(cache, nr);
+}
+
+void slab_collect(const struct slab_cache *cache, struct slab *slab)
+{
+	slab_check(cache, slab);
+	for (uint32_t i = 0; i < slab_nr_words(cache); i++) {
+		struct slab_word *word = &slab->words[i];
+		uint64_t all = slab_word_all(cache, i);
+
+		__atomic_store_n(&word->free, word->free | (word->remote & all), __ATOMIC_RELAXED);
+		__atomic_store_n(&word->remote, ~all, __ATOMIC_RELAXED);
+	}
 }
 
 void slab_check_none_live(const struct slab_cache *cache, const void *caller)

@@ -375,16 +375,18 @@ static void test_corrupted(void **state)
 		slab->tag ^= BIT(bit);
 	}
 	saved = slab->words[0].free;
-	slab->words[0].free = slab_word_none(&cache, 0);
-	slab->words[0].remote = BIT(63); /* free twice */
+	slab->words[0].free |= BIT(63); /* no object, or: free twice */
 	expect_assert_failure(alloc_many(&cache));
 	assert_non_null(strstr(fake_panic_text, "slab hurt: the free map"));
-	slab->words[0].remote = 0;
+	slab->words[0].free = saved;
+	slab->words[0].remote ^= BIT(63); /* no object, yet it could be freed */
+	expect_assert_failure(alloc_many(&cache));
+	assert_non_null(strstr(fake_panic_text, "slab hurt: the free map"));
+	slab->words[0].remote ^= BIT(63);
 	slab->tag++; /* where the list leads there is no slab */
 	expect_assert_failure(alloc_many(&cache));
 	assert_non_null(strstr(fake_panic_text, "slab hurt: a list is corrupted"));
 	slab->tag--;
-	slab->words[0].free = saved;
 	for (unsigned int i = 0; i < ARRAY_SIZE(object); i++)
 		slab_free(&cache, object[i]);
 	slab_cache_destroy(&cache);
