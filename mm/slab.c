@@ -54,17 +54,19 @@ static void set_owner(struct slab *slab, struct slab_cpu *c)
 }
 
 /*
- * @near_last holds for as long as @near: whatever makes an object of another word free moves @near
- * there, except collecting for @c->slab, which is kept when it is empty.
+ * That @near_last is 0 holds for as long as @near: whatever makes an object of another word free moves
+ * @near there, except collecting for @c->slab, which is kept when it is empty. If it is not 0, there may
+ * still be live objects: free_slow() looks.
  */
 static void set_near(const struct slab_cache *cache, struct slab_cpu *c, struct slab *slab,
 		     uint64_t nr)
 {
 	uint64_t word = nr / SLAB_WORD_BITS;
+	bool stays = slab == c->slab || slab_live_beside(cache, slab, word);
 
 	c->near = &slab->words[word];
 	c->near_base = slab_object(cache, slab, word * SLAB_WORD_BITS);
-	c->near_last = slab != c->slab ? slab_last_word(cache, slab, word) : 0;
+	c->near_last = stays ? 0 : slab_word_all(cache, word);
 }
 
 /* Nothing can be freed into no_word. */
@@ -106,10 +108,14 @@ uint64_t slab_trim(enum mem_class class, struct mem_owner *owner)
 
 /* ---- Changing slabs. ---- */
 
-/* Points @c at a word of its slab that has a free object, if there is one. */
+/* Points @c at a word of its slab with a free object, if there is one: from where it is, around. */
 static bool choose_word(const struct slab_cache *cache, struct slab_cpu *c)
 {
-	for (uint32_t i = 0; i < slab_nr_words(cache); i++) {
+	uint64_t nr = slab_nr_words(cache);
+	uint64_t i = ((uint64_t)c->word - (uint64_t)c->slab->words) / sizeof(*c->word);
+
+	for (uint64_t n = 0; n < nr; n++, i++) {
+		i = i < nr ? i : 0; /* also if @word is no_word */
 		if (!c->slab->words[i].free)
 			continue;
 		c->word = &c->slab->words[i];
@@ -170,7 +176,10 @@ static __always_inline void *take(const struct slab_cache *cache, struct slab_cp
 
 	__atomic_store_n(&c->word->free, free & (free - 1), __ATOMIC_RELAXED);
 	object = c->base + bit_lowest(free) * cache->stride;
-	/* Mostly the next one handed out, and written first: it had better be in the cache by then. */
+	/*
+	 * Mostly the next one handed out, and written first: it had better be in the cache by then. A
+	 * hint: no fault, and nothing where no memory is mapped, if this one is the last.
+	 */
 	__builtin_prefetch(object + cache->stride, 1);
 	return object;
 }
@@ -226,20 +235,12 @@ static struct slab *create_or_trim(struct slab_cache *cache)
 
 static __noinline void *alloc_slow(struct slab_cache *cache)
 {
-	uint64_t flags = irq_save();
-	struct slab_cpu *c = this_slab_cpu(cache);
+	uint64_t flags = spin_lock(&cache->lock);
+	struct slab_cpu *c;
 	struct slab *slab;
 	void *object;
 	bool wanted;
 
-	if (c->slab && choose_word(cache, c)) { /* its own: still no lock */
-		object = take(cache, c);
-		irq_restore(flags);
-		return object;
-	}
-	irq_restore(flags);
-
-	flags = spin_lock(&cache->lock);
 	for (;;) {
 		c = cpu_or_shared(cache);
 		if (refill(cache, c))
@@ -257,6 +258,21 @@ static __noinline void *alloc_slow(struct slab_cache *cache)
 	if (wanted)
 		cpus_create(cache);
 	return object;
+}
+
+/* From another word of this CPU's slab: still no lock. Interrupts are off; @flags says what they were. */
+static __noinline void *alloc_far(struct slab_cache *cache, uint64_t flags)
+{
+	struct slab_cpu *c = this_slab_cpu(cache);
+	void *object;
+
+	if (likely(c->slab && choose_word(cache, c))) {
+		object = take(cache, c);
+		irq_restore(flags);
+		return object;
+	}
+	irq_restore(flags);
+	return alloc_slow(cache);
 }
 
 /* @slab gets back its object @nr, which is live. The lock is held. */
@@ -365,8 +381,7 @@ void *slab_alloc(struct slab_cache *cache)
 		object = take(cache, c);
 		irq_restore(flags);
 	} else {
-		irq_restore(flags);
-		object = alloc_slow(cache);
+		object = alloc_far(cache, flags);
 	}
 	if (DEBUG && object)
 		slab_debug_alloc(cache, object, __builtin_return_address(0));
@@ -461,17 +476,6 @@ void slab_cache_destroy(struct slab_cache *cache)
 	ASSERT(*at == cache);
 	*at = cache->next;
 	spin_unlock(&slab_caches_lock, flags);
-}
-
-uint64_t slab_cache_live(struct slab_cache *cache)
-{
-	uint64_t flags = spin_lock(&cache->lock), live = 0;
-	const struct list *p;
-
-	list_for_each (p, &cache->slabs)
-		live += slab_live(cache, list_entry(p, struct slab, all));
-	spin_unlock(&cache->lock, flags);
-	return live;
 }
 
 void slab_get_stats(enum mem_class class, struct mem_owner *owner, struct slab_stats *out)

@@ -112,15 +112,16 @@ struct slab *slab_create(struct slab_cache *cache);
 /* Frees the slabs of a list; how many pages. No lock is held: page_free may wait. */
 uint64_t slab_destroy_all(struct list *slabs);
 
-/* Panics if @slab, which one of the cache's lists or CPUs names, cannot be one of its slabs. */
-void slab_check(const struct slab_cache *cache, const struct slab *slab);
 bool slab_is_empty(const struct slab_cache *cache, const struct slab *slab);
 /*
- * What word @nr of @slab says when the slab is empty; 0, which no word says after a free, if that
- * takes more than freeing the objects of this word.
+ * Whether a word next to @word, around the end of @slab, has live objects. Most users free objects in
+ * the order in which they got them, or in the reverse: false then means that @word's are the last.
  */
-uint64_t slab_last_word(const struct slab_cache *cache, const struct slab *slab, uint64_t nr);
-/* What other CPUs have freed into @slab becomes free for its owner, who calls, with the lock. */
+bool slab_live_beside(const struct slab_cache *cache, const struct slab *slab, uint64_t word);
+/*
+ * What other CPUs have freed into @slab becomes free for its owner, who calls, with the lock. Panics
+ * if @slab, which one of the cache's lists or CPUs names, cannot be one of its slabs.
+ */
 void slab_collect(const struct slab_cache *cache, struct slab *slab);
 /* A new slab joins the empty ones of its cache. The cache's lock is held, below too. */
 void slab_add(struct slab_cache *cache, struct slab *slab);
@@ -138,8 +139,6 @@ __noreturn void slab_bad_free(const struct slab_cache *cache, const void *object
 			      const void *caller);
 /* Panics if an object is live. */
 void slab_check_none_live(const struct slab_cache *cache, const void *caller);
-/* Live objects of a slab. */
-uint64_t slab_live(const struct slab_cache *cache, const struct slab *slab);
 /* In debug builds: redzone and poison, checked and set, when an object changes hands. */
 void slab_debug_alloc(const struct slab_cache *cache, uint8_t *object, const void *caller);
 void slab_debug_free(const struct slab_cache *cache, uint8_t *object, const void *caller);
