@@ -9,8 +9,8 @@
 #define ORDER_MAX 6 /* enough that an object of SLAB_SIZE_MAX wastes an eighth */
 /* Changing slabs takes time: objects up to SMALL get slabs of PER_SLAB_MIN, or of SMALL_ORDER. */
 #define SMALL	     1024
-#define PER_SLAB_MIN 250
-#define SMALL_ORDER  2
+#define PER_SLAB_MIN 500
+#define SMALL_ORDER  3
 
 #define LINE	 64
 #define SAID_MAX 3 /* objects that a destroyed cache left live */

@@ -74,7 +74,7 @@ static void test_without_cpus(void **state)
 static void test_no_lock(void **state)
 {
 	struct slab_cache cache;
-	void *object[200], *more[100]; /* a slab has 254 */
+	void *object[200], *more[400]; /* a slab has 509 */
 	unsigned int nr_more = 0;
 	uint64_t flags, nr;
 	struct slab *slab;
