@@ -25,11 +25,10 @@
 
 _Static_assert(sizeof(struct slab_cpu) * CPUS_MAX == PAGE_SIZE, "those of all CPUs fill a page");
 
-static const struct slab_word no_word = { .free = ~0UL };
+static const struct slab_word no_word = { .remote = ~0UL };
 /* Of a cache that has no per-CPU part yet: whoever looks finds nothing, and nothing is theirs. */
 static const struct slab_cpu no_cpus[CPUS_MAX] = {
 	[0 ... CPUS_MAX - 1] = { .word = (struct slab_word *)&no_word,
-				 .none = ~0UL,
 				 .near = (struct slab_word *)&no_word },
 };
 
@@ -54,14 +53,23 @@ static void set_owner(struct slab *slab, struct slab_cpu *c)
 	__atomic_store_n(&slab->owner, c, __ATOMIC_RELAXED);
 }
 
+/*
+ * That @near_last is 0 holds for as long as @near: whatever makes an object of another word free moves
+ * @near there, except collecting for @c->slab, which is kept when it is empty. If it is not 0, there may
+ * still be live objects: free_slow() looks.
+ */
 static void set_near(const struct slab_cache *cache, struct slab_cpu *c, struct slab *slab,
 		     uint64_t nr)
 {
-	c->near = &slab->words[nr / SLAB_WORD_BITS];
-	c->near_base = slab_object(cache, slab, ALIGN_DOWN(nr, SLAB_WORD_BITS));
+	uint64_t word = nr / SLAB_WORD_BITS;
+	bool stays = slab == c->slab || slab_live_beside(cache, slab, word);
+
+	c->near = &slab->words[word];
+	c->near_base = slab_object(cache, slab, word * SLAB_WORD_BITS);
+	c->near_last = stays ? 0 : slab_word_all(cache, word);
 }
 
-/* Nothing can be freed into no_word: all are free there. */
+/* Nothing can be freed into no_word. */
 static void use_no_near(struct slab_cpu *c)
 {
 	c->near = (struct slab_word *)&no_word;
@@ -100,30 +108,21 @@ uint64_t slab_trim(enum mem_class class, struct mem_owner *owner)
 
 /* ---- Changing slabs. ---- */
 
-/* Points @c at a word of its slab that has a free object, if there is one. */
+/* Points @c at a word of its slab with a free object, if there is one: from where it is, around. */
 static bool choose_word(const struct slab_cache *cache, struct slab_cpu *c)
 {
-	for (uint32_t i = 0; i < slab_nr_words(cache); i++) {
-		if (c->slab->words[i].free == slab_word_none(cache, i))
+	uint64_t nr = slab_nr_words(cache);
+	uint64_t i = ((uint64_t)c->word - (uint64_t)c->slab->words) / sizeof(*c->word);
+
+	for (uint64_t n = 0; n < nr; n++, i++) {
+		i = i < nr ? i : 0; /* also if @word is no_word */
+		if (!c->slab->words[i].free)
 			continue;
 		c->word = &c->slab->words[i];
-		c->none = slab_word_none(cache, i);
 		c->base = slab_object(cache, c->slab, i * SLAB_WORD_BITS);
 		return true;
 	}
 	return false;
-}
-
-/* What other CPUs have freed into @slab becomes free for its owner, who calls. The lock is held. */
-static void collect(const struct slab_cache *cache, struct slab *slab)
-{
-	slab_check(cache, slab);
-	for (uint32_t i = 0; i < slab_nr_words(cache); i++) {
-		struct slab_word *word = &slab->words[i];
-
-		__atomic_store_n(&word->free, word->free | word->remote, __ATOMIC_RELAXED);
-		__atomic_store_n(&word->remote, 0, __ATOMIC_RELAXED);
-	}
 }
 
 /* The slab that @c continues with, off its list; NULL if the cache has no free object. */
@@ -150,7 +149,6 @@ static struct slab *next_slab(struct slab_cache *cache, struct slab_cpu *c)
 static void use_no_word(struct slab_cpu *c)
 {
 	c->word = (struct slab_word *)&no_word;
-	c->none = no_word.free;
 }
 
 /* Gives @c a word with a free object; false if a new slab is needed. The lock is held. */
@@ -158,7 +156,7 @@ static bool refill(struct slab_cache *cache, struct slab_cpu *c)
 {
 	for (;;) {
 		if (c->slab) {
-			collect(cache, c->slab);
+			slab_collect(cache, c->slab);
 			if (choose_word(cache, c))
 				return true;
 			/* All are live: whoever frees one of them first adopts the slab. */
@@ -174,9 +172,16 @@ static bool refill(struct slab_cache *cache, struct slab_cpu *c)
 static __always_inline void *take(const struct slab_cache *cache, struct slab_cpu *c)
 {
 	uint64_t free = c->word->free;
+	uint8_t *object;
 
 	__atomic_store_n(&c->word->free, free & (free - 1), __ATOMIC_RELAXED);
-	return c->base + (uint64_t)bit_lowest(free) * cache->stride;
+	object = c->base + bit_lowest(free) * cache->stride;
+	/*
+	 * Mostly the next one handed out, and written first: it had better be in the cache by then. A
+	 * hint: no fault, and nothing where no memory is mapped, if this one is the last.
+	 */
+	__builtin_prefetch(object + cache->stride, 1);
+	return object;
 }
 
 static void cpu_init(struct slab_cpu *c)
@@ -230,20 +235,12 @@ static struct slab *create_or_trim(struct slab_cache *cache)
 
 static __noinline void *alloc_slow(struct slab_cache *cache)
 {
-	uint64_t flags = irq_save();
-	struct slab_cpu *c = this_slab_cpu(cache);
+	uint64_t flags = spin_lock(&cache->lock);
+	struct slab_cpu *c;
 	struct slab *slab;
 	void *object;
 	bool wanted;
 
-	if (c->slab && choose_word(cache, c)) { /* its own: still no lock */
-		object = take(cache, c);
-		irq_restore(flags);
-		return object;
-	}
-	irq_restore(flags);
-
-	flags = spin_lock(&cache->lock);
 	for (;;) {
 		c = cpu_or_shared(cache);
 		if (refill(cache, c))
@@ -263,6 +260,21 @@ static __noinline void *alloc_slow(struct slab_cache *cache)
 	return object;
 }
 
+/* From another word of this CPU's slab: still no lock. Interrupts are off; @flags says what they were. */
+static __noinline void *alloc_far(struct slab_cache *cache, uint64_t flags)
+{
+	struct slab_cpu *c = this_slab_cpu(cache);
+	void *object;
+
+	if (likely(c->slab && choose_word(cache, c))) {
+		object = take(cache, c);
+		irq_restore(flags);
+		return object;
+	}
+	irq_restore(flags);
+	return alloc_slow(cache);
+}
+
 /* @slab gets back its object @nr, which is live. The lock is held. */
 static void give_back(struct slab_cache *cache, struct slab *slab, uint64_t nr,
 		      struct list *released)
@@ -280,8 +292,8 @@ static void give_back(struct slab_cache *cache, struct slab *slab, uint64_t nr,
 		list_del(&slab->link);
 		list_add(&c->partial, &slab->link);
 		set_owner(slab, c);
-		set_near(cache, c, slab, nr);
 	}
+	set_near(cache, c, slab, nr);
 	if (slab != c->slab && slab_is_empty(cache, slab)) {
 		disown(cache, c, slab);
 		slab_retire(cache, slab, released);
@@ -324,19 +336,17 @@ static __noinline void free_slow(struct slab_cache *cache, void *object)
 		cpus_create(cache);
 }
 
-/*
- * Frees @object, number @nr of @word, of a slab of @c's; false if that would be wrong, or empties
- * the word, which may be the last of its slab.
- */
-static __always_inline bool put(struct slab_cache *cache, struct slab_cpu *c,
-				struct slab_word *word, uint64_t nr, void *object)
+/* Frees @object, number @nr of @c->near; false if that would be wrong, or empties the slab. */
+static __always_inline bool put(struct slab_cache *cache, struct slab_cpu *c, uint64_t nr,
+				void *object)
 {
+	struct slab_word *word = c->near;
 	uint64_t free = word->free;
 
 	if (unlikely((free | __atomic_load_n(&word->remote, __ATOMIC_RELAXED)) >> nr & 1))
 		return false;
 	free |= BIT(nr);
-	if (unlikely(free == ~0UL && word != c->word))
+	if (unlikely(free == c->near_last))
 		return false;
 	if (DEBUG)
 		slab_debug_free(cache, object, __builtin_return_address(0));
@@ -354,8 +364,7 @@ static __noinline void free_far(struct slab_cache *cache, void *object, uint64_t
 
 	if (likely(slab && __atomic_load_n(&slab->owner, __ATOMIC_RELAXED) == c)) {
 		set_near(cache, c, slab, nr);
-		done = put(cache, c, &slab->words[nr / SLAB_WORD_BITS], nr % SLAB_WORD_BITS,
-			   object);
+		done = put(cache, c, nr % SLAB_WORD_BITS, object);
 	}
 	irq_restore(flags);
 	if (!done)
@@ -368,12 +377,11 @@ void *slab_alloc(struct slab_cache *cache)
 	struct slab_cpu *c = this_slab_cpu(cache);
 	void *object;
 
-	if (likely(c->word->free != c->none)) {
+	if (likely(c->word->free)) {
 		object = take(cache, c);
 		irq_restore(flags);
 	} else {
-		irq_restore(flags);
-		object = alloc_slow(cache);
+		object = alloc_far(cache, flags);
 	}
 	if (DEBUG && object)
 		slab_debug_alloc(cache, object, __builtin_return_address(0));
@@ -398,7 +406,7 @@ void slab_free(struct slab_cache *cache, void *object)
 	struct slab_cpu *c = this_slab_cpu(cache);
 	uint64_t nr = slab_number(cache, c->near_base, object);
 
-	if (likely(nr < SLAB_WORD_BITS && put(cache, c, c->near, nr, object)))
+	if (likely(nr < SLAB_WORD_BITS && put(cache, c, nr, object)))
 		irq_restore(flags);
 	else
 		free_far(cache, object, flags);
@@ -468,17 +476,6 @@ void slab_cache_destroy(struct slab_cache *cache)
 	ASSERT(*at == cache);
 	*at = cache->next;
 	spin_unlock(&slab_caches_lock, flags);
-}
-
-uint64_t slab_cache_live(struct slab_cache *cache)
-{
-	uint64_t flags = spin_lock(&cache->lock), live = 0;
-	const struct list *p;
-
-	list_for_each (p, &cache->slabs)
-		live += slab_live(cache, list_entry(p, struct slab, all));
-	spin_unlock(&cache->lock, flags);
-	return live;
 }
 
 void slab_get_stats(enum mem_class class, struct mem_owner *owner, struct slab_stats *out)

@@ -20,10 +20,10 @@ struct slab_word;
 /* What a CPU takes objects from, and puts them back to. */
 struct slab_cpu {
 	struct slab_word *word; /* of @slab: the 64 objects that the next one is taken from */
-	uint64_t none;		/* what @word says if none of them is free */
 	uint8_t *base;		/* the first of them */
 	struct slab_word *near; /* 64 of a slab of this CPU's, into which one was freed last */
 	uint8_t *near_base;	/* the first of them */
+	uint64_t near_last;	/* what it says when its slab is empty; 0: that is not near */
 	struct slab *slab;	/* NULL: none, and no object is free in @word */
 	struct list partial;	/* its other slabs that have free objects */
 } __aligned(64);

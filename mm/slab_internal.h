@@ -10,8 +10,8 @@
 
 /*
  * 64 objects of a slab, a bit each: free for whom the slab belongs to, or freed by another
- * CPU and not yet collected. Live objects have 0 in both. The bits behind the last object are 1
- * in @free for ever, so that all ones always means that none is live.
+ * CPU and not yet collected. Live objects have 0 in both. The bits behind the last object are 0
+ * in @free, so that nothing is taken there, and 1 in @remote for ever, so that nothing is put there.
  */
 struct slab_word {
 	uint64_t free;	 /* written by the slab's owner only */
@@ -53,12 +53,12 @@ static inline uint32_t slab_nr_words(const struct slab_cache *cache)
 	return DIV_ROUND_UP(cache->per_slab, SLAB_WORD_BITS);
 }
 
-/* The bits of word @nr that stand for no object. */
-static inline uint64_t slab_word_none(const struct slab_cache *cache, uint64_t nr)
+/* The bits of word @nr that stand for objects. */
+static inline uint64_t slab_word_all(const struct slab_cache *cache, uint64_t nr)
 {
 	uint64_t nr_objects = cache->per_slab - nr * SLAB_WORD_BITS;
 
-	return nr_objects < SLAB_WORD_BITS ? ~0UL << nr_objects : 0;
+	return nr_objects < SLAB_WORD_BITS ? BIT(nr_objects) - 1 : ~0UL;
 }
 
 static inline uint8_t *slab_object(const struct slab_cache *cache, const struct slab *slab,
@@ -112,9 +112,17 @@ struct slab *slab_create(struct slab_cache *cache);
 /* Frees the slabs of a list; how many pages. No lock is held: page_free may wait. */
 uint64_t slab_destroy_all(struct list *slabs);
 
-/* Panics if @slab, which one of the cache's lists or CPUs names, cannot be one of its slabs. */
-void slab_check(const struct slab_cache *cache, const struct slab *slab);
 bool slab_is_empty(const struct slab_cache *cache, const struct slab *slab);
+/*
+ * Whether a word next to @word, around the end of @slab, has live objects. Most users free objects in
+ * the order in which they got them, or in the reverse: false then means that @word's are the last.
+ */
+bool slab_live_beside(const struct slab_cache *cache, const struct slab *slab, uint64_t word);
+/*
+ * What other CPUs have freed into @slab becomes free for its owner, who calls, with the lock. Panics
+ * if @slab, which one of the cache's lists or CPUs names, cannot be one of its slabs.
+ */
+void slab_collect(const struct slab_cache *cache, struct slab *slab);
 /* A new slab joins the empty ones of its cache. The cache's lock is held, below too. */
 void slab_add(struct slab_cache *cache, struct slab *slab);
 /* @slab, all of whose objects are free, joins them; those that are too many go to @out. */
@@ -131,8 +139,6 @@ __noreturn void slab_bad_free(const struct slab_cache *cache, const void *object
 			      const void *caller);
 /* Panics if an object is live. */
 void slab_check_none_live(const struct slab_cache *cache, const void *caller);
-/* Live objects of a slab. */
-uint64_t slab_live(const struct slab_cache *cache, const struct slab *slab);
 /* In debug builds: redzone and poison, checked and set, when an object changes hands. */
 void slab_debug_alloc(const struct slab_cache *cache, uint8_t *object, const void *caller);
 void slab_debug_free(const struct slab_cache *cache, uint8_t *object, const void *caller);

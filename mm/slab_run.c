@@ -9,8 +9,8 @@
 #define ORDER_MAX 6 /* enough that an object of SLAB_SIZE_MAX wastes an eighth */
 /* Changing slabs takes time: objects up to SMALL get slabs of PER_SLAB_MIN, or of SMALL_ORDER. */
 #define SMALL	     1024
-#define PER_SLAB_MIN 250
-#define SMALL_ORDER  2
+#define PER_SLAB_MIN 500
+#define SMALL_ORDER  3
 
 #define LINE	 64
 #define SAID_MAX 3 /* objects that a destroyed cache left live */
@@ -91,7 +91,8 @@ struct slab *slab_create(struct slab_cache *cache)
 	list_init(&slab->link);
 	list_init(&slab->all);
 	for (uint32_t i = 0; i < slab_nr_words(cache); i++)
-		slab->words[i] = (struct slab_word){ .free = ~0UL };
+		slab->words[i] = (struct slab_word){ .free = slab_word_all(cache, i),
+						     .remote = ~slab_word_all(cache, i) };
 	for (uint32_t nr = 0; DEBUG && nr < cache->per_slab; nr++) {
 		uint8_t *object = slab_object(cache, slab, nr);
 
@@ -128,30 +129,47 @@ uint64_t slab_destroy_all(struct list *slabs)
 	return nr;
 }
 
-uint64_t slab_live(const struct slab_cache *cache, const struct slab *slab)
+static uint64_t live_objects(const struct slab_cache *cache, const struct slab *slab)
 {
-	uint64_t nr = cache->per_slab;
+	uint64_t nr = 0;
 
-	for (uint32_t i = 0; i < slab_nr_words(cache); i++) {
-		uint64_t bits = __atomic_load_n(&slab->words[i].free, __ATOMIC_RELAXED) |
-				slab->words[i].remote;
-
-		for (bits &= ~slab_word_none(cache, i); bits; bits &= bits - 1)
-			nr--;
-	}
+	for (uint32_t i = 0; i < slab_nr_words(cache); i++)
+		nr += bits_count(~(__atomic_load_n(&slab->words[i].free, __ATOMIC_RELAXED) |
+				   slab->words[i].remote));
 	return nr;
 }
 
-void slab_check(const struct slab_cache *cache, const struct slab *slab)
+uint64_t slab_cache_live(struct slab_cache *cache)
 {
-	if (slab->tag != slab_tag(cache, slab))
+	uint64_t flags = spin_lock(&cache->lock), live = 0;
+	const struct list *p;
+
+	list_for_each (p, &cache->slabs)
+		live += live_objects(cache, list_entry(p, struct slab, all));
+	spin_unlock(&cache->lock, flags);
+	return live;
+}
+
+static void check_tag(const struct slab_cache *cache, const struct slab *slab)
+{
+	if (unlikely(slab->tag != slab_tag(cache, slab)))
 		panic("slab %s: a list is corrupted: no slab of this cache is at %p", cache->name,
 		      slab);
+}
+
+/* @word of @slab has the bits @all for objects. */
+static void check_word(const struct slab_cache *cache, const struct slab *slab,
+		       const struct slab_word *word, uint64_t all)
+{
+	if (unlikely((word->free & word->remote) || ~(word->remote | all)))
+		panic("slab %s: the free map of the slab at %p is corrupted", cache->name, slab);
+}
+
+static void check(const struct slab_cache *cache, const struct slab *slab)
+{
+	check_tag(cache, slab);
 	for (uint32_t i = 0; i < slab_nr_words(cache); i++)
-		if ((slab->words[i].free & slab->words[i].remote) ||
-		    ~slab->words[i].free & slab_word_none(cache, i))
-			panic("slab %s: the free map of the slab at %p is corrupted", cache->name,
-			      slab);
+		check_word(cache, slab, &slab->words[i], slab_word_all(cache, i));
 }
 
 void slab_release(struct slab_cache *cache, uint64_t keep, struct list *out)
@@ -159,7 +177,7 @@ void slab_release(struct slab_cache *cache, uint64_t keep, struct list *out)
 	while (cache->nr_empty > keep) {
 		struct slab *slab = list_entry(cache->empty.prev, struct slab, link);
 
-		slab_check(cache, slab);
+		check(cache, slab);
 		list_del(&slab->all);
 		list_del(&slab->link);
 		list_add(out, &slab->link);
@@ -196,12 +214,42 @@ void slab_add(struct slab_cache *cache, struct slab *slab)
 	}
 }
 
+static bool is_live(const struct slab_cache *cache, const struct slab *slab, uint64_t word)
+{
+	return slab->words[word].free != slab_word_all(cache, word);
+}
+
+bool slab_live_beside(const struct slab_cache *cache, const struct slab *slab, uint64_t word)
+{
+	uint64_t nr = slab_nr_words(cache);
+	uint64_t next = word + 1 < nr ? word + 1 : 0, last = (word ? word : nr) - 1;
+
+	return next != word && (is_live(cache, slab, next) || is_live(cache, slab, last));
+}
+
 bool slab_is_empty(const struct slab_cache *cache, const struct slab *slab)
 {
 	for (uint32_t i = 0; i < slab_nr_words(cache); i++)
-		if (~slab->words[i].free)
+		if (is_live(cache, slab, i))
 			return false;
 	return true;
+}
+
+void slab_collect(const struct slab_cache *cache, struct slab *slab)
+{
+	uint32_t nr = slab_nr_words(cache);
+
+	check_tag(cache, slab);
+	for (uint32_t i = 0; i < nr; i++) {
+		struct slab_word *word = &slab->words[i];
+		uint64_t all = slab_word_all(cache, i), freed = word->remote & all;
+
+		check_word(cache, slab, word, all);
+		if (!freed)
+			continue;
+		__atomic_store_n(&word->free, word->free | freed, __ATOMIC_RELAXED);
+		__atomic_store_n(&word->remote, ~all, __ATOMIC_RELAXED);
+	}
 }
 
 void slab_check_none_live(const struct slab_cache *cache, const void *caller)

@@ -9,7 +9,8 @@
  * bench_mm classes ROUNDS  prints "pages KIND ns" and "objects KIND ns", each kind once in a round, and in the
  *                          end "large KIB", what of its RAM the host mapped by 2 MiB
  * bench_mm flat GIB        a round for each line read: prints "ns-of-a-pair ns-of-a-mix"
- * bench_mm domains CYCLES  prints "cycle ns" and in the end "lost PAGES", "scrubbed BYTES"
+ * bench_mm domains CYCLES  after that many cycles one for each line read: prints "ns", and in the end
+ *                          "lost PAGES", "scrubbed BYTES"
  *
  * scripts/bench-mm runs it and makes the table.
  */
@@ -286,18 +287,22 @@ static int bench_classes(unsigned int rounds)
 	return 0;
 }
 
-static int bench_flat(void)
+/* Ours again, while other processes wait for theirs: false if there is no more. */
+static bool next_turn(void)
 {
 	int c;
 
-	puts("ready");
 	fflush(stdout);
-	while ((c = getchar()) != EOF) {
-		if (c != '\n')
-			continue;
+	while ((c = getchar()) != EOF && c != '\n')
+		;
+	return c != EOF;
+}
+
+static int bench_flat(void)
+{
+	puts("ready");
+	while (next_turn())
 		printf("%.3f %.3f\n", pairs_page(), mix(&mix_kinds[0], STEPS));
-		fflush(stdout);
-	}
 	return 0;
 }
 
@@ -346,27 +351,33 @@ static uint64_t memory_used(void)
 	return s.total_pages - s.free_pages[SENSITIVE] - s.free_pages[GLOBAL] - s.free_pages[LOCAL];
 }
 
-static int bench_domains(unsigned int cycles)
+/* What a cycle took, in ns. */
+static uint64_t cycle(void)
 {
 	static struct vm vm[DOMAINS];
-	uint64_t used = 0;
+	uint64_t begin = now();
+
+	for (uint16_t i = 0; i < DOMAINS; i++)
+		vm_make(&vm[i], (uint16_t)(i + 1));
+	for (unsigned int i = 0; i < DOMAINS; i++)
+		vm_end(&vm[i]);
+	return now() - begin;
+}
+
+static int bench_domains(unsigned int cycles)
+{
+	uint64_t used, nr = cycles + 1;
 
 	/* Scrubbing 1 GiB a cycle would hide everything else: counted, not done. */
 	host_scrubs = false;
-	for (unsigned int n = 0; n <= cycles; n++) {
-		uint64_t begin = now();
-
-		for (uint16_t i = 0; i < DOMAINS; i++)
-			vm_make(&vm[i], (uint16_t)(i + 1));
-		for (unsigned int i = 0; i < DOMAINS; i++)
-			vm_end(&vm[i]);
-		if (n == 0) /* makes the tables of vmalloc ranges, which stay */
-			used = memory_used();
-		else
-			printf("cycle %lu\n", now() - begin);
-	}
-	printf("lost %ld\nscrubbed %lu\n", (long)(memory_used() - used),
-	       host_scrubbed / (cycles + 1));
+	cycle(); /* makes the tables of vmalloc ranges, which stay */
+	used = memory_used();
+	while (cycles--)
+		cycle();
+	puts("ready");
+	for (; next_turn(); nr++)
+		printf("%lu\n", cycle());
+	printf("lost %ld\nscrubbed %lu\n", (long)(memory_used() - used), host_scrubbed / nr);
 	return 0;
 }
 

@@ -120,8 +120,8 @@ static void test_init_refuses(void **state)
 /* Caches never merge, even if they are alike: each has slabs of its own. */
 static void test_many_caches(void **state)
 {
-	static struct slab_cache cache[2000];
-	static void *object[2000];
+	static struct slab_cache cache[1000];
+	static void *object[1000];
 	struct slab_stats stats;
 
 	(void)state;
@@ -161,7 +161,7 @@ static void test_misuse(void **state)
 	char address[32];
 
 	(void)state;
-	slab_cache_init(&cache, "vcpu", 48, 0, LOCAL, &owners[0]);
+	slab_cache_init(&cache, "vcpu", 80, 0, LOCAL, &owners[0]);
 	slab_cache_init(&other, "large", 6000, 0, SENSITIVE, NULL);
 	object = slab_alloc(&cache);
 	last = slab_alloc(&cache);
@@ -172,7 +172,7 @@ static void test_misuse(void **state)
 	slab_free(&cache, last);
 	expect_assert_failure(slab_free(&cache, last));
 	expect_panic("slab vcpu:", "double free");
-	expect_assert_failure(slab_free(&cache, last + 48)); /* never allocated */
+	expect_assert_failure(slab_free(&cache, last + 80)); /* never allocated */
 	expect_panic("slab vcpu:", "double free");
 	expect_assert_failure(slab_free(&cache, large));
 	expect_panic("slab vcpu:", "not of this cache");
@@ -184,7 +184,7 @@ static void test_misuse(void **state)
 	expect_panic("slab vcpu:", "object starts");
 	expect_assert_failure(slab_free(&cache, (void *)((uint64_t)object & ~(PAGE_SIZE - 1))));
 	expect_panic("slab vcpu:", "object starts");
-	expect_assert_failure(slab_free(&cache, object + cache.per_slab * 48));
+	expect_assert_failure(slab_free(&cache, object + cache.per_slab * 80));
 	expect_panic("slab vcpu:", "object starts");
 	expect_assert_failure(slab_free(&cache, hpa_to_direct(hva_to_hpa(object))));
 	expect_panic("slab vcpu:", "wrong alias");
@@ -375,16 +375,18 @@ static void test_corrupted(void **state)
 		slab->tag ^= BIT(bit);
 	}
 	saved = slab->words[0].free;
-	slab->words[0].free = slab_word_none(&cache, 0);
-	slab->words[0].remote = BIT(63); /* free twice */
+	slab->words[0].free |= BIT(63); /* no object, or: free twice */
 	expect_assert_failure(alloc_many(&cache));
 	assert_non_null(strstr(fake_panic_text, "slab hurt: the free map"));
-	slab->words[0].remote = 0;
+	slab->words[0].free = saved;
+	slab->words[0].remote ^= BIT(63); /* no object, yet it could be freed */
+	expect_assert_failure(alloc_many(&cache));
+	assert_non_null(strstr(fake_panic_text, "slab hurt: the free map"));
+	slab->words[0].remote ^= BIT(63);
 	slab->tag++; /* where the list leads there is no slab */
 	expect_assert_failure(alloc_many(&cache));
 	assert_non_null(strstr(fake_panic_text, "slab hurt: a list is corrupted"));
 	slab->tag--;
-	slab->words[0].free = saved;
 	for (unsigned int i = 0; i < ARRAY_SIZE(object); i++)
 		slab_free(&cache, object[i]);
 	slab_cache_destroy(&cache);

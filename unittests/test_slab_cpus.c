@@ -74,8 +74,10 @@ static void test_without_cpus(void **state)
 static void test_no_lock(void **state)
 {
 	struct slab_cache cache;
-	void *object[8];
-	uint64_t flags;
+	void *object[200], *more[400]; /* a slab has 509 */
+	unsigned int nr_more = 0;
+	uint64_t flags, nr;
+	struct slab *slab;
 
 	(void)state;
 	start(&cache, 64);
@@ -83,7 +85,7 @@ static void test_no_lock(void **state)
 	slab_free(&cache, slab_alloc(&cache));
 	flags = spin_lock(&cache.lock);
 	for (unsigned int round = 0; round < 1000; round++) {
-		unsigned int nr = 1 + round % ARRAY_SIZE(object);
+		unsigned int nr = round % 100 ? 1 + round % 8 : ARRAY_SIZE(object);
 
 		for (unsigned int i = 0; i < nr; i++)
 			object[i] = slab_alloc(&cache);
@@ -91,6 +93,20 @@ static void test_no_lock(void **state)
 			slab_free(&cache, object[i]);
 	}
 	spin_unlock(&cache.lock, flags);
+
+	/* Nor to free into another slab than the current one, but for its first and last. */
+	for (unsigned int i = 0; i < ARRAY_SIZE(object); i++)
+		object[i] = slab_alloc(&cache);
+	slab = slab_of(&cache, object[0], &nr);
+	while (slab == cache.cpus[3].slab)
+		more[nr_more++] = slab_alloc(&cache);
+	slab_free(&cache, object[0]);
+	flags = spin_lock(&cache.lock);
+	for (unsigned int i = 1; i < ARRAY_SIZE(object); i++)
+		slab_free(&cache, object[i]);
+	spin_unlock(&cache.lock, flags);
+	while (nr_more)
+		slab_free(&cache, more[--nr_more]);
 	slab_cache_destroy(&cache);
 }
 
@@ -99,6 +115,55 @@ static void expect_double_free(struct slab_cache *cache, void *object)
 	expect_assert_failure(slab_free(cache, object));
 	assert_non_null(strstr(fake_panic_text, "slab cpus:"));
 	assert_non_null(strstr(fake_panic_text, "double free"));
+}
+
+/* A CPU has no empty slab but the one that it takes objects from. */
+static void check_empty(const struct slab_cache *cache)
+{
+	const struct list *p;
+
+	list_for_each (p, &cache->slabs) {
+		const struct slab *slab = list_entry(p, struct slab, all);
+
+		if (slab_is_empty(cache, slab) && slab->owner != &cache->shared)
+			assert_ptr_equal(slab->owner->slab, slab);
+	}
+}
+
+static struct slab_cache waits;
+static struct slab *waiting; /* all of its objects are live */
+
+/* Frees all but the first and the last. */
+static void free_between(void)
+{
+	for (uint64_t nr = 1; nr < waits.per_slab - 1; nr++)
+		slab_free(&waits, slab_object(&waits, waiting, nr));
+}
+
+/* No free that comes between what others do makes a slab that is empty stay behind. */
+static void test_interrupted(void **state)
+{
+	static void *object[1000];
+	uint64_t nr;
+
+	(void)state;
+	start(&waits, 64);
+	for (unsigned int i = 0; i < ARRAY_SIZE(object); i++)
+		object[i] = slab_alloc(&waits);
+	waiting = slab_of(&waits, object[ARRAY_SIZE(object) / 2], &nr);
+	assert_ptr_equal(waiting->owner, &waits.shared);
+	for (unsigned int i = 0; i < ARRAY_SIZE(object); i++)
+		if (slab_of(&waits, object[i], &nr) == waiting)
+			object[i] = NULL;
+	fake_interrupt = free_between;
+	slab_free(&waits, slab_object(&waits, waiting, 0));
+	assert_null(fake_interrupt);
+	assert_ptr_equal(waiting->owner, waits.cpus);
+	slab_free(&waits, slab_object(&waits, waiting, waits.per_slab - 1));
+	check_empty(&waits);
+	for (unsigned int i = 0; i < ARRAY_SIZE(object); i++)
+		slab_free(&waits, object[i]);
+	slab_cache_destroy(&waits);
 }
 
 /* A slab that a CPU has given up is no longer near: what it frees there, another CPU has to collect. */
@@ -223,10 +288,13 @@ static void walk(size_t size)
 		}
 		if (step % 64 == 0)
 			assert_int_equal(slab_cache_live(&cache), nr);
+		if (step % 64 == 0)
+			check_empty(&cache);
 	}
 	for (unsigned int i = 0; i < LIVE; i++) {
 		slab_free(&cache, object[i]);
 		object[i] = NULL;
+		check_empty(&cache);
 	}
 	slab_cache_destroy(&cache);
 }
@@ -246,6 +314,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(test_without_cpus, check_all_returned),
 		cmocka_unit_test_teardown(test_no_lock, check_all_returned),
+		cmocka_unit_test_teardown(test_interrupted, check_all_returned),
 		cmocka_unit_test_teardown(test_near, check_all_returned),
 		cmocka_unit_test_teardown(test_double_free, check_all_returned),
 		cmocka_unit_test_teardown(test_producer, check_all_returned),

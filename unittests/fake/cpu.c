@@ -16,6 +16,7 @@ char fake_panic_text[256];
 unsigned long fake_panic_rip;
 bool fake_irqs_on = true;
 void (*fake_pause)(void);
+void (*fake_interrupt)(void);
 uint64_t fake_cleared_bytes;
 _Thread_local uint32_t cpu_number;
 __attribute__((weak))
@@ -71,8 +72,14 @@ bool spin_is_held(const struct spinlock *l)
 
 uint64_t spin_lock(struct spinlock *l)
 {
-	uint64_t flags = irq_save();
+	void (*interrupt)(void) = fake_interrupt;
+	uint64_t flags;
 
+	if (interrupt && fake_irqs_on) {
+		fake_interrupt = NULL;
+		interrupt();
+	}
+	flags = irq_save();
 	ASSERT(!spin_is_held(l));
 	ASSERT(nr_held < LOCKS_MAX);
 	ASSERT(l->rank != LOCK_UNRANKED && (!nr_held || held[nr_held - 1]->rank < l->rank));

@@ -11,6 +11,7 @@
 #include "arch/lockorder.h"
 
 /* unittests/fake/cpu.c */
+extern void (*fake_interrupt)(void); /* what comes once, right before the next lock is taken */
 uint64_t spin_lock(struct spinlock *l);
 void spin_unlock(struct spinlock *l, uint64_t flags);
 bool spin_is_held(const struct spinlock *l);
