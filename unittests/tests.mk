@@ -338,6 +338,9 @@ test_virtio_SRCS := $(test_platform_SRCS)
 UNIT_TESTS += virtio_console
 test_virtio_console_SRCS := $(test_platform_SRCS)
 
+UNIT_TESTS += virtio_input
+test_virtio_input_SRCS := $(test_platform_SRCS)
+
 UNIT_TESTS += virtio_walk
 test_virtio_walk_SRCS := $(test_platform_SRCS)
 
