@@ -238,14 +238,15 @@ static void test_the_other_device(void **state)
 	assert_int_equal(TYPED->count, 1);
 	TYPED->to = VM_INPUT_COM1;
 	TYPED->due = TYPED->may_wake = false;
+	port_out(VM, 0x3f9, 1, 1); /* and the receiver has what waited */
+	assert_true(TYPED->may_wake);
 	give_buffer(0, 100);
 	assert_int_equal(notify(CONSOLE, 0), 1);
 	start_driver();
 	assert_int_equal(nr_used(), 0);
-	assert_false(TYPED->due || TYPED->may_wake);
+	assert_true(TYPED->may_wake && !TYPED->due);
 	type("b");
 	assert_false(TYPED->due);
-	assert_int_equal(port_in(VM, 0x3f8, 1), 0); /* lets in what waits */
 	assert_int_equal(port_in(VM, 0x3f8, 1), 'a');
 	assert_int_equal(port_in(VM, 0x3f8, 1), 'b');
 }
