@@ -500,6 +500,8 @@ MUTANTS = [
     ("typed-refuses-never", "com1 virtio_input", (TYPED, "t->count == TYPED_MAX", "false")),
     ("typed-no-wrap", "com1 virtio_input", (TYPED, "t->wait[(t->first + i) % TYPED_MAX]", "t->wait[t->first + i]")),
     ("typed-all-gone", "com1 virtio_input", (TYPED, "t->count - nr", "0")),
+    ("typed-ends-listener", "thread_sched", (READY, " && !READ_ONCE(vm->typed.may_wake)", "")),
+    ("typed-sleeps-on", "thread_sched", (SCHEDULE, "(v->id == BOOT_VCPU && READ_ONCE(v->vm->typed.due))", "false")),
     ("typed-any-device", "virtio_input", (TYPED, "vm->typed.to == VM_INPUT_VIRTIO", "false")),
     ("console-row-goes-on", "console", (CONSOLE, "if (unlikely(console_row) && console_row != owner)", "if (false)")),
     ("console-no-prefix", "console", (CONSOLE, "if (unlikely(owner) && console_row != owner)", "if (owner && !console_row)")),

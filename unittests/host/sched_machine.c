@@ -285,9 +285,18 @@ void vcpu_startup(struct vcpu *v, uint8_t vector)
 	guest_of(v)->p[v->id].waits = false;
 }
 
+/* What was typed interrupts the guest, as the virtio console does. */
+static void take_input(struct vcpu *v)
+{
+	if (__atomic_exchange_n(&v->vm->typed.due, false, __ATOMIC_SEQ_CST))
+		post_irq(v->vm, BOOT_VCPU, TICK_VECTOR, false);
+}
+
 static bool attend(struct vcpu *v)
 {
 	vcpu_check_timer(v, v->exit_tsc);
+	if (READ_ONCE(v->vm->typed.due))
+		take_input(v);
 	post_collect(v);
 	if (v->state != VCPU_RUNNABLE || v->exit_tsc >= v->slice_end || sched_is_asked() ||
 	    v->request.number || READ_ONCE(v->vm->verdict) != VERDICT_NONE)
@@ -353,6 +362,8 @@ void vcpu_run(struct vcpu *v, uint64_t end, bool alone)
 	v->alone = alone;
 	v->turn_end = end;
 	for (;;) {
+		if (READ_ONCE(v->vm->typed.due))
+			take_input(v);
 		if (vcpu_ready(v, v->turn_end))
 			turn(v);
 		else if (v->alone && v->state != VCPU_STOPPED)
