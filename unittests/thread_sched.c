@@ -438,7 +438,7 @@ static void run_listener(void)
 
 	for (unsigned int i = 0; i < 16; i++) {
 		nr_given = 0;
-		keys_wanted = 300;
+		keys_wanted = 30;
 		keys_interrupt = i & 4;
 		listener = &guests[0];
 		rounds_wanted = 500;
