@@ -173,7 +173,7 @@ MUTANTS = [
     ("ptable-tables-leak", "ptable", (PTABLE, "tree_free(pt, entry_hpa(table[i], 0), level - 1);", ";")),
     # What a domain maps.
     ("hide-global-no-flush", "asi_map", (MAP, "asi_flush_global(DIRECTMAP_BASE + first.v, len);", "")),
-    ("hide-local-no-flush", "asi_map", ("asi/shootdown.c", "while (flush_one_of(owner, &id, va, len, unmap, &f))\n\t\tfinish_domains(&f);", "while (flush_one_of(owner, &id, va, len, unmap, &f))\n\t\t;")),
+    ("hide-local-no-flush", "asi_map asi_shootdown", ("asi/shootdown.c", "while (flush_one_of(owner, &id, va, len, unmap, &f))\n\t\tfinish_domains(&f);", "while (flush_one_of(owner, &id, va, len, unmap, &f))\n\t\t;")),
     ("hide-local-stays-mapped", "asi_map",
      ("asi/shootdown.c", "ptable_note_flush(&asi->pt, ptable_unmap(&asi->pt, va, len));", ";")),
     ("hide-global-one-block", "asi_map",
@@ -589,6 +589,8 @@ MUTANTS = [
     ("pci-any-bus", "devices", (PCI, " || bus ||", " ||")),
     ("pci-any-function", "devices", (PCI, "(p->address & 0x700) || ", "")),
     ("pci-bridge-written", "devices", (PCI, "if (!kinds[slot].has_bar)\n\t\treturn;\n\tswitch", "switch")),
+    ("bios-data-none", "vm", ("vmm/platform_create.c", "err = place_bios_data(vm);", "err = 0;")),
+    ("bios-data-first-only", "vm", ("vmm/platform_create.c", "!err && i < ARRAY_SIZE(words)", "i < 1")),
     ("disk-cut", "vm", ("vmm/platform_create.c", "DIV_ROUND_UP(vm->options.disk_len, BLK_SECTOR)", "vm->options.disk_len / BLK_SECTOR")),
     ("disk-kept", "vm", ("vmm/platform_create.c", "vfree(vm->platform.disk.data);", "")),
     ("disk-not-counted", "vm", ("vmm/vm.c", "OVERHEAD_MIB + disk_mib ||", "OVERHEAD_MIB ||"), ("vmm/vm.c", "OVERHEAD_MIB - disk_mib", "OVERHEAD_MIB")),
