@@ -128,6 +128,10 @@ static int read_guest(const struct boot_info *info, uint32_t i, enum vm_asi asi,
 		log_error("module %u: a disk needs platform=pic or apic", i + 1);
 		return -EINVAL;
 	}
+	if (g->options.input == VM_INPUT_VIRTIO && g->options.platform == VM_PLATFORM_NONE) {
+		log_error("module %u: input=virtio needs platform=pic or apic", i + 1);
+		return -EINVAL;
+	}
 	return 0;
 }
 
@@ -171,7 +175,7 @@ static int64_t destroy(struct guest *g)
 
 static int run_vm(struct vm *vm)
 {
-	vm->com1.connected = can_type;
+	vm->typed.to = can_type ? vm->options.input : VM_INPUT_NONE;
 	return sched_start(vm);
 }
 

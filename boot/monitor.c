@@ -13,10 +13,10 @@
 #include "lib/json.h"
 #include "lib/lineedit.h"
 #include "lib/log.h"
-#include "vmm/com1.h"
 #include "vmm/monitor.h"
 #include "vmm/report.h"
 #include "vmm/schedule.h"
+#include "vmm/vm.h"
 
 #define SWITCH_KEY 0x1d /* Ctrl-] */
 #define NOBODY	   (~0U)
@@ -150,11 +150,11 @@ static void type(uint8_t byte)
 		return;
 	}
 	flags = spin_lock(&vm->lock);
-	taken = com1_receive(vm, byte);
+	taken = typed_receive(vm, byte);
 	spin_unlock(&vm->lock, flags);
 	if (!taken && !said_full)
 		log_info("%s does not read: %u bytes wait, and what is typed now is lost",
-			 vm->options.name, (unsigned int)COM1_LINE);
+			 vm->options.name, (unsigned int)TYPED_MAX);
 	said_full = !taken;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * libFuzzer on a PC's devices: bytes become accesses to ports and to the registers of local and I/O APIC of every width, time
- * that passes, interrupts that are taken or not, bytes that come in at COM1, and rings of virtio devices. After each step what
+ * that passes, interrupts that are taken or not, bytes that are typed, for COM1 or for the virtio console, and rings of virtio devices. After each step what
  * the exit path relies on must hold.
  *
  * A step is eight bytes: what, size, port (2), value (4).
@@ -42,8 +42,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 /* Bytes that one access may copy: a request's data and what is around it. */
 #define COPIED_MAX ((QUEUE_SIZE - 2) * 4096 + QUEUE_SIZE * 16 + 64)
 
+/* And what is typed may: a chain and its bytes. */
+#define RECEIVED_MAX (CONSOLE_BYTES_MAX + QUEUE_SIZE * 16 + 64)
+
+static uint64_t nr_typed; /* pieces that have come in */
 static uint64_t nr_accesses, nr_interrupts, nr_resets, nr_served;
 static struct lapic lapic;
+static enum vm_input input; /* what takes the bytes that are typed */
 static char cmdline[] = "a command line";
 static char disk[SECTORS * 512];
 
@@ -74,6 +79,7 @@ static void power_on(void)
 	fake_vm.options.cpus = 1;
 	fake_vm.ram_bytes = MiB(64);
 	fake_vm.options.platform = VM_PLATFORM_APIC;
+	fake_vm.typed.to = input;
 	V->lapic = &lapic;
 	lapic_init(V);
 	lapic_mmio_write(V, LAPIC_PAGE + 16 * LAPIC_SVR, 4, 0x1ff);
@@ -93,11 +99,26 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	return 0;
 }
 
+/* What was typed, if a vCPU has to look after it: then that ends, or something has been taken. */
+static void receive(void)
+{
+	uint64_t before = guest_ram_copied;
+	uint16_t waited = VM->typed.count;
+
+	if (!VM->typed.due)
+		return;
+	virtio_receive(VM);
+	CHECK(guest_ram_copied - before <= RECEIVED_MAX);
+	CHECK(!VM->typed.due || VM->typed.count < waited);
+	nr_typed += VM->typed.count < waited;
+}
+
 /* What run.c does before an entry. */
 static void enter(void)
 {
 	uint32_t info;
 
+	receive();
 	post_collect(V);
 	vcpu_check_timer(V, fake_tsc);
 	CHECK(!V->timer_deadline ||
@@ -119,6 +140,9 @@ static void check_state(void)
 
 	CHECK(c->len + 5 <= sizeof(c->line));
 	CHECK(c->rx_count <= COM1_FIFO && c->rx_first < COM1_FIFO);
+	CHECK(VM->typed.count <= TYPED_MAX && VM->typed.first < TYPED_MAX);
+	CHECK(!VM->typed.due ||
+	      (input == VM_INPUT_VIRTIO && VM->typed.count && VM->typed.may_wake));
 	CHECK(PC->fwcfg.at <= sizeof(cmdline));
 	CHECK(PC->rtc.index < RTC_SIZE && PC->crtc.index < CRTC_REGS);
 	for (unsigned int i = 0; i < 2; i++)
@@ -175,6 +199,15 @@ static void write_rings(uint8_t how, uint16_t at, uint32_t value)
 	}
 }
 
+/* By a driver that keeps to the rules, for what is typed; it begins anew if the device has stopped. */
+static void give_buffer(uint16_t at, uint32_t len)
+{
+	if (PC->console.virtio.status != 7 || PC->console.virtio.queue[0].pfn != RX_RINGS >> 12)
+		start_driver();
+	*desc_at(RX_RINGS, at % QUEUE_SIZE) = (struct desc){ at, len, WRITE, 0 };
+	make_available(RX_RINGS, at % QUEUE_SIZE);
+}
+
 /* Local APIC or I/O APIC; the registers that there are most of the time. */
 static void access_memory(uint8_t how, uint16_t raw, uint32_t value)
 {
@@ -222,8 +255,11 @@ static void step(const uint8_t *b)
 	case 1:
 		if (!b[5])
 			com1_attach(VM, b[4] & 1);
-		if (!com1_receive(VM, b[4]))
-			CHECK(VM->com1.wait_count == COM1_LINE);
+		if (b[7] & 1)
+			give_buffer(port, b[5] + 1);
+		for (unsigned int i = 0; i <= b[6]; i++)
+			if (!typed_receive(VM, b[4]))
+				CHECK(VM->typed.count == TYPED_MAX);
 		break;
 	case 2:
 		vmcs_write(VMCS_GUEST_RFLAGS, RFLAGS_FIXED | (b[1] & 1 ? RFLAGS_IF : 0));
@@ -258,6 +294,7 @@ static void step(const uint8_t *b)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	input = size / STEP_BYTES % 2 ? VM_INPUT_VIRTIO : VM_INPUT_COM1;
 	power_on();
 	for (; size >= STEP_BYTES; data += STEP_BYTES, size -= STEP_BYTES)
 		step(data);

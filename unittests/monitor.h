@@ -129,7 +129,7 @@ void sched_monitor_end(void)
 	nr_ends++;
 }
 
-bool com1_receive(struct vm *vm, uint8_t byte)
+bool typed_receive(struct vm *vm, uint8_t byte)
 {
 	char *text = got[vm - vms];
 

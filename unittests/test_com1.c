@@ -35,9 +35,17 @@ static void test_com1_transmit(void **state)
 	assert_int_equal(delivered(), 0x24);
 }
 
+/* Somebody types, and COM1 takes it. */
+static int start_typing(void **state)
+{
+	start(state);
+	VM->typed.to = VM_INPUT_COM1;
+	return 0;
+}
+
 static void type(uint8_t byte)
 {
-	assert_true(com1_receive(VM, byte));
+	assert_true(typed_receive(VM, byte));
 }
 
 /* One byte at a time without FIFOs: each is an edge, and none is lost, however late it is read. */
@@ -98,9 +106,9 @@ static void test_com1_full(void **state)
 
 	(void)state;
 	for (unsigned int round = 0; round < 3; round++) {
-		while (com1_receive(VM, (uint8_t)typed))
+		while (typed_receive(VM, (uint8_t)typed))
 			typed++;
-		assert_int_equal(typed - read, COM1_LINE + 1); /* one in the receiver */
+		assert_int_equal(typed - read, TYPED_MAX + 1); /* one in the receiver */
 		for (unsigned int i = 0; i < 700; i++)
 			assert_int_equal(in(0x3f8), (uint8_t)read++);
 	}
@@ -166,19 +174,18 @@ static void test_com1_may_wake(void **state)
 	(void)state;
 	out(0x3fc, 0x08);
 	out(0x3f9, 1);
-	assert_false(VM->com1.may_wake);
-	VM->com1.connected = true;
+	assert_false(VM->typed.may_wake);
+	VM->typed.to = VM_INPUT_COM1;
 	out(0x3f9, 1);
-	assert_true(VM->com1.may_wake);
+	assert_true(VM->typed.may_wake);
 	out(0x3fc, 0x00);
-	assert_false(VM->com1.may_wake);
+	assert_false(VM->typed.may_wake);
 	out(0x3fc, 0x18);
-	assert_false(VM->com1.may_wake);
+	assert_false(VM->typed.may_wake);
 	out(0x3fc, 0x08);
-	assert_true(VM->com1.may_wake);
+	assert_true(VM->typed.may_wake);
 	out(0x3f9, 2);
-	assert_false(VM->com1.may_wake);
-	VM->com1.connected = false;
+	assert_false(VM->typed.may_wake);
 }
 
 static void test_com1_modem(void **state)
@@ -209,10 +216,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_com1_transmit, start),
-		cmocka_unit_test_setup(test_com1_receive, start),
-		cmocka_unit_test_setup(test_com1_fifo, start),
-		cmocka_unit_test_setup(test_com1_full, start),
-		cmocka_unit_test_setup(test_com1_loopback, start),
+		cmocka_unit_test_setup(test_com1_receive, start_typing),
+		cmocka_unit_test_setup(test_com1_fifo, start_typing),
+		cmocka_unit_test_setup(test_com1_full, start_typing),
+		cmocka_unit_test_setup(test_com1_loopback, start_typing),
 		cmocka_unit_test_setup(test_com1_attached, start),
 		cmocka_unit_test_setup(test_com1_may_wake, start),
 		cmocka_unit_test_setup(test_com1_modem, start),

@@ -236,6 +236,8 @@ static void test_guest_words(void **state)
 		{ "x/y -- z", { .mem_mib = 0, .cpus = 1, .args = "z" } },
 		{ "name=0123456789012345678901234567890",
 		  { DEFAULTS, .name = "0123456789012345678901234567890" } },
+		{ "input=virtio", { DEFAULTS, .input = VM_INPUT_VIRTIO } },
+		{ "input=virtio input=com1", { DEFAULTS } },
 		{ "control=on", { DEFAULTS, .control = true } },
 		{ "control=on control=off", { DEFAULTS } },
 		{ "-- control=on cpus=8",
@@ -258,6 +260,7 @@ static void test_guest_words(void **state)
 		assert_int_equal(o.platform, want->platform);
 		assert_string_equal(o.args, want->args);
 		assert_int_equal(o.control, want->control);
+		assert_int_equal(o.input, want->input ? want->input : VM_INPUT_COM1);
 	}
 }
 
@@ -399,6 +402,9 @@ static void test_guest_problems(void **state)
 		"apic=x2",
 		"control=",
 		"control=1",
+		"input=",
+		"input=none",
+		"input=com2",
 		"limit=1s",
 		"initrd=x",
 		"second/path",

@@ -87,7 +87,7 @@ test_vmalloc_SRCS := mm/vmarea.c unittests/fake/hostmap.c $(test_buddy_SRCS)
 DEVICE_SRCS := vmm/dev/pic.c vmm/dev/pit.c vmm/dev/rtc.c vmm/dev/fwcfg.c vmm/dev/pci.c vmm/dev/ioapic.c vmm/dev/acpipm.c
 LAPIC_SRCS := vmm/lapic.c vmm/lapic_ipi.c vmm/lapic_timer.c vmm/timer.c vmm/post.c vmm/startup.c vmm/platform.c $(DEVICE_SRCS)
 VIRTIO_SRCS := vmm/dev/virtqueue.c vmm/dev/virtio.c vmm/dev/virtio_blk.c vmm/dev/virtio_console.c
-PORT_SRCS := vmm/ports.c vmm/com1.c $(VIRTIO_SRCS) unittests/fake/console.c lib/log.c lib/fmt.c
+PORT_SRCS := vmm/ports.c vmm/com1.c vmm/typed.c $(VIRTIO_SRCS) unittests/fake/console.c lib/log.c lib/fmt.c
 FAKE_VCPU_SRCS := unittests/fake/vmx.c vmm/vcpu_regs.c unittests/fake/cpu.c vmm/inject.c vmm/exit_event.c $(LAPIC_SRCS)
 
 UNIT_TESTS += inject
@@ -337,6 +337,9 @@ test_virtio_SRCS := $(test_platform_SRCS)
 
 UNIT_TESTS += virtio_console
 test_virtio_console_SRCS := $(test_platform_SRCS)
+
+UNIT_TESTS += virtio_input
+test_virtio_input_SRCS := $(test_platform_SRCS)
 
 UNIT_TESTS += virtio_walk
 test_virtio_walk_SRCS := $(test_platform_SRCS)

@@ -192,12 +192,31 @@ static void make_all(struct guest *g, struct vcpu *v)
 /* What has been typed and taken, of the run; keys_wanted: how much ends the monitor, 0: there is none. */
 static uint64_t keys_wanted, keys_typed, keys_taken;
 static bool keys_interrupt;
+static struct guest *listener; /* whose console they go to; NULL: nobody's */
+static uint64_t keys_heard;    /* there */
+
+/* The last one ends it: nothing can wake it any more. */
+static void pass_on(uint64_t key)
+{
+	struct typed *t = &listener->vm.typed;
+
+	if (key == keys_wanted) {
+		WRITE_ONCE(t->may_wake, false);
+		post_irq(&listener->vm, BOOT_VCPU, VECTOR, false);
+		return;
+	}
+	__atomic_store_n(&t->due, true, __ATOMIC_SEQ_CST);
+	post_platform(&listener->vm, BOOT_VCPU);
+}
 
 void monitor_turn(void)
 {
+	uint64_t key = __atomic_load_n(&keys_typed, __ATOMIC_SEQ_CST);
+
 	ASSERT(cpu_number == 0 && keys_wanted);
-	__atomic_store_n(&keys_taken, __atomic_load_n(&keys_typed, __ATOMIC_SEQ_CST),
-			 __ATOMIC_SEQ_CST);
+	if (listener && key != keys_taken)
+		pass_on(key);
+	__atomic_store_n(&keys_taken, key, __ATOMIC_SEQ_CST);
 	if (keys_taken == keys_wanted)
 		sched_monitor_end();
 }
@@ -210,7 +229,8 @@ static void *type_keys(void *arg)
 		__atomic_store_n(&keys_typed, n, __ATOMIC_SEQ_CST);
 		if (keys_interrupt)
 			machine_type();
-		while (__atomic_load_n(&keys_taken, __ATOMIC_SEQ_CST) != n)
+		while (__atomic_load_n(&keys_taken, __ATOMIC_SEQ_CST) != n ||
+		       (listener && __atomic_load_n(&keys_heard, __ATOMIC_SEQ_CST) != n))
 			usleep(1 + (unsigned int)n % 50);
 		count(&progress);
 	}
@@ -223,6 +243,16 @@ static void heed_nothing(struct guest *g, struct vcpu *v)
 	(void)g;
 	if (__atomic_load_n(&keys_taken, __ATOMIC_SEQ_CST) == keys_wanted)
 		guest_halts(v);
+}
+
+/* Sleeps, and has nothing to wake it but what is typed. */
+static void listen(struct guest *g, struct vcpu *v)
+{
+	ASSERT(g == listener);
+	if (guest_takes_interrupts(v))
+		__atomic_store_n(&keys_heard, __atomic_load_n(&keys_typed, __ATOMIC_SEQ_CST),
+				 __ATOMIC_SEQ_CST);
+	guest_halts(v);
 }
 
 /* ---- the run ---- */
@@ -254,7 +284,7 @@ static void run_all(const char *what, uint64_t cpus, uint32_t now, uint64_t audi
 	count(&progress);
 	machine_reset(); /* sched_start() asks CPUs before they run */
 	ASSERT(!sched_init(cpus, audit_ms, false));
-	keys_typed = keys_taken = 0;
+	keys_typed = keys_taken = keys_heard = 0;
 	if (keys_wanted) {
 		sched_monitor_begin(!keys_interrupt);
 		ASSERT(!pthread_create(&typist, NULL, type_keys, NULL));
@@ -401,6 +431,30 @@ static void run_monitor(void)
 	keys_wanted = 0;
 }
 
+/* A guest hears each key, whether it dozes, rests or waits for its turn beside others, wherever it sleeps. */
+static void run_listener(void)
+{
+	static const uint64_t cpus[] = { 1, CORES, THREADS, BITS(CPUS - 1, 0) };
+
+	for (unsigned int i = 0; i < 16; i++) {
+		nr_given = 0;
+		keys_wanted = 30;
+		keys_interrupt = i & 4;
+		listener = &guests[0];
+		rounds_wanted = 500;
+		give(listen, 1, 0);
+		listener->vm.typed.may_wake = true;
+		if (i & 8) {
+			give(ping, 2, 1);
+			give(spin, 1, 1);
+		}
+		run_all(i & 8 ? "somebody types to one" : NULL, cpus[i % 4], nr_given, 0);
+		ASSERT(keys_heard == keys_wanted);
+	}
+	keys_wanted = 0;
+	listener = NULL;
+}
+
 static void *watch(void *arg)
 {
 	uint64_t seen = ~0UL, now = 0;
@@ -427,6 +481,7 @@ int main(void)
 	run_starts();
 	run_crowds();
 	run_monitor();
+	run_listener();
 	run_pings(rounds);
 	for (uint64_t n = 0; n < 2 + rounds / 10000; n++)
 		run_wander();

@@ -285,14 +285,16 @@ static bool rx_has_room(const struct com1 *c)
 static void let_in(struct vm *vm)
 {
 	struct com1 *c = &vm->com1;
+	struct typed *t = &vm->typed;
+	uint8_t bytes[COM1_FIFO];
+	uint32_t nr;
 
-	if (likely(!c->wait_count) || c->rx_count || !rx_has_room(c))
+	if (likely(!t->count) || t->to != VM_INPUT_COM1 || c->rx_count || !rx_has_room(c))
 		return;
-	while (c->wait_count && c->rx_count < rx_room(c)) {
-		rx_put(c, c->wait[c->wait_first]);
-		c->wait_first = (uint16_t)((c->wait_first + 1) % COM1_LINE);
-		c->wait_count--;
-	}
+	nr = typed_peek(t, bytes, rx_room(c));
+	for (uint32_t i = 0; i < nr; i++)
+		rx_put(c, bytes[i]);
+	typed_drop(t, nr);
 	update_irq(vm);
 }
 
@@ -371,21 +373,19 @@ void com1_write(struct vm *vm, unsigned int reg, uint8_t value)
 	}
 	update_irq(vm);
 	let_in(vm);
-	WRITE_ONCE(c->may_wake,
-		   c->connected && vm->platform.present && (c->ier & IER_RX) && gate_is_open(c));
+	if (likely(vm->typed.to != VM_INPUT_COM1))
+		return;
+	WRITE_ONCE(vm->typed.may_wake,
+		   vm->platform.present && (c->ier & IER_RX) && gate_is_open(c));
 }
 
 bool com1_receive(struct vm *vm, uint8_t byte)
 {
 	struct com1 *c = &vm->com1;
 
-	if (!c->wait_count && rx_has_room(c)) {
-		rx_put(c, byte);
-		update_irq(vm);
-		return true;
-	}
-	if (c->wait_count == COM1_LINE)
-		return false;
-	c->wait[(c->wait_first + c->wait_count++) % COM1_LINE] = byte;
+	if (vm->typed.count || !rx_has_room(c))
+		return typed_put(&vm->typed, byte);
+	rx_put(c, byte);
+	update_irq(vm);
 	return true;
 }

@@ -12,7 +12,6 @@
 #define COM1_BASE 0x3f8
 #define COM1_NR	  8
 #define COM1_FIFO 16
-#define COM1_LINE 1024 /* bytes that wait to be received; a power of two */
 
 struct vm;
 
@@ -21,16 +20,12 @@ struct com1 {
 	uint8_t rx[COM1_FIFO];	    /* received, the oldest at rx_first */
 	uint8_t rx_first, rx_count; /* without FIFOs there is room for one */
 	bool overrun;		    /* one more has come, by loopback; until LSR is read */
-	uint8_t wait[COM1_LINE];    /* on their way in from outside, the oldest at wait_first */
-	uint16_t wait_first, wait_count;
-	bool connected; /* somebody may type (vmm/monitor.h); before the VM runs */
-	bool may_wake; /* and that would interrupt the guest: it may wake though nothing else will */
-	bool sent;     /* the transmitter has become empty; until IIR says so */
-	uint8_t modem;	 /* bits 3:0 of MSR: what has changed since it was read */
-	bool irq;	 /* level of the interrupt line */
-	bool attached;	 /* somebody types: what it sends is shown at once */
-	uint32_t column; /* of its row then, behind the name */
-	char line[256];	 /* text, escaped, not yet printed */
+	bool sent;		    /* the transmitter has become empty; until IIR says so */
+	uint8_t modem;		    /* bits 3:0 of MSR: what has changed since it was read */
+	bool irq;		    /* level of the interrupt line */
+	bool attached;		    /* somebody types: what it sends is shown at once */
+	uint32_t column;	    /* of its row then, behind the name */
+	char line[256];		    /* text, escaped, not yet printed */
 	size_t len;
 };
 
@@ -38,8 +33,8 @@ struct com1 {
 uint8_t com1_read(struct vm *vm, unsigned int reg);
 void com1_write(struct vm *vm, unsigned int reg, uint8_t value);
 /*
- * A byte comes in from outside. It waits until the receiver is empty, so that none is lost there; false if as many as can
- * wait do already, and then it has not been taken.
+ * A byte comes in from outside. It waits (vmm/typed.h) until the receiver is empty, so that none is lost there; false if
+ * as many as can wait do already, and then it has not been taken.
  */
 __must_check bool com1_receive(struct vm *vm, uint8_t byte);
 /* From here on text is shown at once, or (as usual) line by line; vm->lock is held. */

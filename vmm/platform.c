@@ -14,7 +14,6 @@
 #include "vmm/vm.h"
 
 #define TIMER_CHANNEL 0
-#define BOOT_VCPU     0 /* its number: the PIC is wired to it */
 
 /*
  * TSC ticks from one edge of a timer that goes by itself to the next at the least: a few exits, as for the local APIC's.

@@ -22,6 +22,9 @@
 struct vm;
 struct vcpu;
 
+#define BOOT_VCPU \
+	0 /* number of the first one: the PIC is wired to it, and what is typed wakes it */
+
 enum platform_irq { IRQ_TIMER = 0, IRQ_COM1 = 4, IRQ_CONSOLE = 10, IRQ_DISK = 11 };
 
 struct platform {

@@ -26,7 +26,7 @@ static void count_out(struct vcpu *v)
 	uint64_t awake = __atomic_sub_fetch(&vm->awake, AWAKE_ONE, __ATOMIC_SEQ_CST);
 
 	v->dormant = true;
-	if (!(awake & AWAKE_MASK) && !post_any_pending(vm) && !READ_ONCE(vm->com1.may_wake) &&
+	if (!(awake & AWAKE_MASK) && !post_any_pending(vm) && !READ_ONCE(vm->typed.may_wake) &&
 	    __atomic_load_n(&vm->awake, __ATOMIC_SEQ_CST) == awake)
 		vm_stop(vm, VERDICT_STOPPED, "halted", 0);
 }

@@ -192,12 +192,14 @@ static void prepare_entry(struct vcpu *v)
 }
 
 /*
- * What is not due at every exit: the guest's timer, mail of other vCPUs, the end of the turn, pending events, the end
- * of the VM. False if the vCPU does not go on now.
+ * What is not due at every exit: the guest's timer, what was typed, mail of other vCPUs, the end of the turn, pending
+ * events, the end of the VM. False if the vCPU does not go on now.
  */
 static __noinline bool attend(struct vcpu *v)
 {
 	vcpu_check_timer(v, v->exit_tsc);
+	if (unlikely(READ_ONCE(v->vm->typed.due)))
+		virtio_receive(v->vm);
 	post_collect(v);
 	if (v->state != VCPU_RUNNABLE || v->exit_tsc >= v->slice_end || sched_is_asked() ||
 	    v->request.number || READ_ONCE(v->vm->verdict) != VERDICT_NONE)
@@ -318,6 +320,14 @@ static void doze(struct vcpu *v)
 	asi_relax();
 }
 
+/* A guest that halts may wake by what was typed, which is put into its RAM: from its own space, as at an exit. */
+static __noinline void take_input(struct vcpu *v)
+{
+	asi_enter(v->asi);
+	asi_relax();
+	virtio_receive(v->vm);
+}
+
 /* Whether the vCPU has to leave the CPU, ready or not. */
 static bool is_wanted_back(const struct vcpu *v)
 {
@@ -329,6 +339,8 @@ void vcpu_turns(struct vcpu *v)
 	for (;;) {
 		/* A kick that waits since the guest ran: not every machine's makes a guest with IF clear exit (Bochs's do not). */
 		irq_window();
+		if (unlikely(READ_ONCE(v->vm->typed.due)))
+			take_input(v);
 		if (vcpu_ready(v, v->turn_end)) {
 			turn(v);
 			if (is_wanted_back(v))

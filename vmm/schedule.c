@@ -201,12 +201,13 @@ void sched_crowded(uint32_t core)
 			ask_and_kick(cpu);
 }
 
-/* Mail, or the end of its VM: read without a lock, by whoever looks for work. */
+/* Mail, input that the first one is to look after, or the end of its VM: read without a lock, by whoever looks for work. */
 bool sched_may_wake(const struct sched_entity *e)
 {
 	const struct vcpu *v = vcpu_of(e);
 
-	return post_is_pending(v->vm, v->id) || READ_ONCE(v->vm->verdict) != VERDICT_NONE;
+	return post_is_pending(v->vm, v->id) || READ_ONCE(v->vm->verdict) != VERDICT_NONE ||
+	       (v->id == BOOT_VCPU && READ_ONCE(v->vm->typed.due));
 }
 
 /* What a privileged guest has asked for; false if it has to be asked again. */

@@ -14,6 +14,7 @@
 #include "vmm/com1.h"
 #include "vmm/platform.h"
 #include "vmm/post.h"
+#include "vmm/typed.h"
 #include "vmm/vmoptions.h"
 
 enum verdict {
@@ -56,6 +57,7 @@ struct vm {
 
 	struct com1 com1;
 	struct platform platform;
+	struct typed typed;
 	bool hole_is_ram; /* between 640 KiB and 1 MiB too; guests are told that it is reserved */
 	uint64_t
 		unserved; /* accesses to MMIO and ports that nothing serves; the first are reported */

@@ -129,6 +129,14 @@ static int read_platform(struct why *why, struct word w, struct word value, stru
 	return wrong(why, w, "none, pic and apic are known");
 }
 
+static int read_input(struct why *why, struct word w, struct word value, struct vm_options *out)
+{
+	if (!parse_is(value, "com1") && !parse_is(value, "virtio"))
+		return wrong(why, w, "com1 and virtio are known");
+	out->input = parse_is(value, "virtio") ? VM_INPUT_VIRTIO : VM_INPUT_COM1;
+	return 0;
+}
+
 static int read_limit(struct why *why, struct word w, struct word value, struct vm_options *out)
 {
 	if (!parse_u64(value.start, value.len, &out->limit_ms))
@@ -160,6 +168,8 @@ static int read_word(struct why *why, struct word w, struct vm_options *out)
 		return read_switch(why, w, value, &out->control);
 	if (parse_key(w, "platform", &value))
 		return read_platform(why, w, value, out);
+	if (parse_key(w, "input", &value))
+		return read_input(why, w, value, out);
 	if (parse_key(w, "limit", &value))
 		return read_limit(why, w, value, out);
 	return wrong(why, w, "unknown word (the guest's own arguments stand behind \"--\")");
@@ -199,6 +209,7 @@ int vm_options_parse(const char *cmdline, struct vm_options *out, char *why_buf,
 		.cpus = 1,
 		.args = "",
 		.guest_map = GUEST_MAP_ALL,
+		.input = VM_INPUT_COM1,
 	};
 	for (; parse_word(&cmdline, &w); first = false) {
 		if (parse_is(w, "--")) {

@@ -35,6 +35,12 @@ enum vm_platform {
 	VM_PLATFORM_APIC,    /* with I/O APIC and ACPI besides */
 };
 
+enum vm_input {
+	VM_INPUT_NONE, /* nobody types: not an option's value */
+	VM_INPUT_COM1,
+	VM_INPUT_VIRTIO, /* the virtio console */
+};
+
 struct vm_options {
 	char name[VM_NAME_MAX];	  /* name=, of A-Z a-z 0-9 . _ -; "" if not given */
 	uint64_t mem_mib;	  /* mem=; 0 if not given: by the kind of image */
@@ -48,6 +54,7 @@ struct vm_options {
 	bool apic_given;
 	bool control; /* control=on|off, default off: may end and make VMs (vmm/control.h) */
 	enum vm_platform platform; /* platform=none|pic|apic */
+	enum vm_input input;	   /* input=com1|virtio, default com1 */
 	const void *
 		disk; /* the boot module behind it that is its disk, not of the command line; NULL: none */
 	uint64_t disk_len;

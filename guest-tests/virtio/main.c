@@ -20,12 +20,6 @@ u16 disk;
 volatile u32 disk_irqs;
 static volatile u32 disk_isr;
 
-static u32 config(u32 device, u32 reg)
-{
-	outl(0xcf8, 0x80000000 | device << 11 | reg);
-	return inl(0xcfc);
-}
-
 static void on_disk(struct trap_frame *f)
 {
 	(void)f;
@@ -94,13 +88,13 @@ u8 disk_do(u32 type, u64 sector, u64 data, u32 nr)
 
 static void check_bus(void)
 {
-	report_eq("a host bridge", config(0, 8), 0x06000000);
-	report_eq("a console", config(CONSOLE, 0), 0x10031af4);
-	report_eq("a disk", config(DISK, 0), 0x10011af4);
-	report_eq("nobody behind", config(3, 0), ~0u);
-	report_eq("the disk's line", config(DISK, 0x3c), 0x010b);
-	disk = config(DISK, 0x10) & 0xfffc;
-	report_eq("the disk's ports are on", config(DISK, 4) & 1, 1);
+	report_eq("a host bridge", pci_config(0, 8), 0x06000000);
+	report_eq("a console", pci_config(CONSOLE, 0), 0x10031af4);
+	report_eq("a disk", pci_config(DISK, 0), 0x10011af4);
+	report_eq("nobody behind", pci_config(3, 0), ~0u);
+	report_eq("the disk's line", pci_config(DISK, 0x3c), 0x010b);
+	disk = pci_config(DISK, 0x10) & 0xfffc;
+	report_eq("the disk's ports are on", pci_config(DISK, 4) & 1, 1);
 }
 
 /* All sectors, 8 at most at once; what is behind the file is zero. */
@@ -175,7 +169,7 @@ static void check_interrupt(void)
 static void check_console(void)
 {
 	static const char text[] = "sent by virtio\n";
-	u16 ports = config(CONSOLE, 0x10) & 0xfffc;
+	u16 ports = pci_config(CONSOLE, 0x10) & 0xfffc;
 
 	outb(ports + 18, 0);
 	outw(ports + 14, 1);

@@ -2,32 +2,10 @@
 /* A driver of virtio's legacy interface, as small as can be: descriptors are used as the test says. */
 #pragma once
 
-#include "guest-tests/lib/cpu.h"
+#include "guest-tests/lib/virtio.h"
 
-enum { CONSOLE = 1, DISK = 2 }; /* devices of PCI bus 0 */
 enum { IN = 0, OUT = 1, FLUSH = 4, GET_ID = 8 };
-enum { NEXT = 1, WRITE = 2, INDIRECT = 4 };
-enum { NEEDS_RESET = 0x40, QUEUE_SIZE = 64, SECTOR = 512, VECTOR_DISK = 0x2b };
-
-struct desc {
-	u64 gpa;
-	u32 len;
-	u16 flags, next;
-};
-
-struct rings {
-	struct desc desc[QUEUE_SIZE];
-	struct {
-		u16 flags, index, head[QUEUE_SIZE];
-	} avail;
-	u8 room[PAGE_SIZE - 16 * QUEUE_SIZE - 4 - 2 * QUEUE_SIZE];
-	struct {
-		u16 flags, index;
-		struct {
-			u32 head, written;
-		} entry[QUEUE_SIZE];
-	} used;
-} __attribute__((aligned(4096)));
+enum { SECTOR = 512, VECTOR_DISK = 0x2b };
 
 struct header {
 	u32 type, priority;

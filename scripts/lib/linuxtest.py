@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 import subprocess
+import tempfile
 import threading
 
 import children
@@ -21,9 +22,9 @@ SHARE_BEFORE, SHARE_AFTER = 0.99, 0.999  # of exits that are served restricted, 
 
 # guests: (options, kernel's command line) each. @boot: options of scripts/run. @expected: verdict and reason of each guest;
 # @output: of each, lines that have to be there. @restricted: whether the shares above are demanded. @long: left out unless
-# asked for. @other: it is not Linux.
-Case = collections.namedtuple("Case", "name guests boot expected output restricted long other",
-                              defaults=((), ("pass", None), (), True, False, False))
+# asked for. @other: it is not Linux. @typed: lines for the monitor (docs/monitor.md).
+Case = collections.namedtuple("Case", "name guests boot expected output restricted long other typed",
+                              defaults=((), ("pass", None), (), True, False, False, ""))
 
 DISK = f"{OUT}/disk.img"
 LINUX = f"{OUT}/vmlinuz,initrd={OUT}/initrd.gz,disk={DISK}"
@@ -35,6 +36,8 @@ DONE = (r"^ok 200 processes$", r"^ok timers$", r"^by virtio$", r"^disk: 2048 sec
         r"^ok the disk as it was$", r"^userspace: 0 failed$")
 SMP = DONE + (r"^ok processors$", r"^ok a process on each$")
 TWO = f"{QUIET} cpus=2"
+# To a shell on the virtio console.
+TYPED = "input linux\n? a shell on hvc0\n? #\nseq 1 100 | wc -c\n? 292\nexit 42\n? @guest\n"
 
 
 def case(name, options="", cmdline=QUIET, number=1, **more):
@@ -61,6 +64,8 @@ CASES = [
     # Without ASI the L1D is flushed at each entry, for which this model has an MSR.
     case("linux-no-asi", ",asi=off", boot=("--cpu-model", "corei7_icelake_u"), expected=OFF, restricted=False, long=True),
     case("linux-twice", number=2, boot=("--cpus", "2", "--mem", "512"), expected=OFF, long=True),
+    case("linux-typed", ",input=virtio,domain=vcpu,guest-map=none,asi=strict", f"{QUIET} hvc=shell", expected=OFF,
+         output=DONE + (r"^292$", r"^ok a shell to type to$"), long=True, typed=TYPED),
     case("linux-secrets", boot=("--cmdline", "secrets=on"), expected=OFF, long=True),
 ]
 
@@ -127,7 +132,11 @@ def run_case(wanted, log):
     if missing:
         return missing
     guests = [word for options, cmdline in wanted.guests for word in ("--guest", f"{options}:{cmdline}")]
-    status, said = guesttests.run(log, "--machine", "bochs", "--timeout", str(TIMEOUT), *wanted.boot, *guests)
+    with tempfile.NamedTemporaryFile("w", prefix="vestibule-linux-", encoding="ascii") as file:
+        file.write(wanted.typed)
+        file.flush()
+        typed = ("--monitor-input", file.name) if wanted.typed else ()
+        status, said = guesttests.run(log, "--machine", "bochs", "--timeout", str(TIMEOUT), *wanted.boot, *typed, *guests)
     if status != (0 if wanted.expected[0] == "pass" else 1):
         return f"exit status {status}" + (f"; {said}" if said else "")
     with open(os.path.join(tree.ROOT, DISK), "rb") as disk:

@@ -146,6 +146,32 @@ def check_typing(lines):
     demand("echo has ended: what is typed to it is lost" in text, "nobody says that the guest is gone")
 
 
+# The same text by the virtio console: to one that never stops to look, one that halts, one with many buffers of a byte.
+BY_VIRTIO = {"poller": "mem=16,platform=pic,guest-map=none,input=virtio:rx=poll con=virtio buffers=2 size=1000",
+             "hvc": "mem=16,cpus=2,platform=apic,domain=vcpu,guest-map=none,asi=strict,input=virtio:rx=irq con=virtio",
+             "bytes": "mem=16,platform=pic,input=virtio:rx=irq con=virtio buffers=64 size=1"}
+
+
+def test_virtio(log):
+    """Input by the virtio console, on two CPUs: all of it comes, in order, and nobody leaves his space for it by a fault."""
+    script = "".join(f"input {name}\n" + "".join(f"{line}\n? echo: {len(line)} bytes, sum {sum(line.encode())}\n" for line in TYPED[:2])
+                     + "end\n? @guest\n^]\n" for name in BY_VIRTIO)
+    guests = [word for name, options in BY_VIRTIO.items() for word in guest(f"echo.elf,name={name},{options}")]
+    with tempfile.NamedTemporaryFile("w", prefix="vestibule-monitor-", encoding="ascii") as file:
+        file.write(script + "audit\n")
+        file.flush()
+        status, said = guesttests.run(log, "--machine", "bochs", "--cpus", "2", "--timeout", str(TIMEOUT), "--monitor-input", file.name, *guests)
+    demand(status == 0, f"exit status {status}; {said}")
+    lines = read_log(log)
+    for name in BY_VIRTIO:
+        for line in TYPED[:2]:
+            demand(f"[{name}] echo: {len(line)} bytes, sum {sum(line.encode())}" in lines, f"{name} did not get {line[:20]}...")
+        demand(f"[{name}] PASS: the virtio console's status" in lines, f"{name}'s console has stopped")
+    demand(all(record["count"] == record["restricted"] for record in records(lines, "exits")), "an exit left its guest's space")
+    demand(all(record["cause"] == "call" for record in records(lines, "crossing")), "a crossing by a fault")
+    demand(all(record["violations"] == 0 for record in records(lines, "audit")), "an audit has found something")
+
+
 def test_script(log):
     lines = read_log(log)
     found = answers(lines)

@@ -181,6 +181,7 @@ def test_panic(folder, _logs):
 def test_monitor(folder, logs):
     monitortest.test_script(logs[0])
     monitortest.test_person(os.path.join(folder, "person.log"))
+    monitortest.test_virtio(os.path.join(folder, "virtio.log"))
 
 
 TESTS = {"trace": test_trace, "advise": test_advise, "surface": test_surface, "report": test_report, "serial": test_serial, "bench": test_bench,

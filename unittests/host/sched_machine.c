@@ -3,6 +3,7 @@
 #include "unittests/host/sched_machine.h"
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include "arch/apic.h"
 #include "arch/cpus.h"
 #include "arch/insn.h"
@@ -285,9 +286,20 @@ void vcpu_startup(struct vcpu *v, uint8_t vector)
 	guest_of(v)->p[v->id].waits = false;
 }
 
+/* What was typed interrupts the guest, as the virtio console does. Time passes until its mail is looked at: more is typed just then. */
+static void take_input(struct vcpu *v)
+{
+	if (READ_ONCE(v->vm->typed.due) &&
+	    __atomic_exchange_n(&v->vm->typed.due, false, __ATOMIC_SEQ_CST))
+		post_irq(v->vm, BOOT_VCPU, TICK_VECTOR, false);
+	if (READ_ONCE(v->vm->typed.may_wake))
+		usleep(rdtsc() % 200);
+}
+
 static bool attend(struct vcpu *v)
 {
 	vcpu_check_timer(v, v->exit_tsc);
+	take_input(v);
 	post_collect(v);
 	if (v->state != VCPU_RUNNABLE || v->exit_tsc >= v->slice_end || sched_is_asked() ||
 	    v->request.number || READ_ONCE(v->vm->verdict) != VERDICT_NONE)
@@ -353,6 +365,7 @@ void vcpu_run(struct vcpu *v, uint64_t end, bool alone)
 	v->alone = alone;
 	v->turn_end = end;
 	for (;;) {
+		take_input(v);
 		if (vcpu_ready(v, v->turn_end))
 			turn(v);
 		else if (v->alone && v->state != VCPU_STOPPED)

@@ -69,7 +69,32 @@ static struct virtq *queue_of(struct virtio *d, uint32_t number)
 static void give_up(struct vm *vm, enum pci_slot slot)
 {
 	device(vm, slot)->status |= VIRTIO_NEEDS_RESET;
+	virtio_console_changed(vm);
 	interrupt(vm, slot, ISR_CONFIG);
+}
+
+/* The next chain of a queue. False: there is none, or none that makes sense. */
+static bool next_chain(struct vm *vm, enum pci_slot slot, const struct virtq *q,
+		       struct virtq_chain *chain)
+{
+	enum virtq_look look = virtq_peek(vm, q, chain);
+
+	if (look == VIRTQ_BAD)
+		give_up(vm, slot);
+	return look == VIRTQ_CHAIN;
+}
+
+/* False if it could not be given back. */
+static bool give_back(struct vm *vm, enum pci_slot slot, struct virtq *q, uint16_t head,
+		      uint32_t written)
+{
+	if (!virtq_give(vm, q, head, written)) {
+		give_up(vm, slot);
+		return false;
+	}
+	if (virtq_wants_irq(vm, q))
+		interrupt(vm, slot, ISR_QUEUE);
+	return true;
 }
 
 static enum virtio_result serve(struct vm *vm, enum pci_slot slot, struct virtq *q,
@@ -85,15 +110,8 @@ static enum port_outcome serve_next(struct vm *vm, enum pci_slot slot, struct vi
 	struct virtq_chain chain;
 	uint32_t written = 0;
 
-	switch (virtq_peek(vm, q, &chain)) {
-	case VIRTQ_EMPTY:
+	if (!next_chain(vm, slot, q, &chain))
 		return PORT_SERVED;
-	case VIRTQ_BAD:
-		give_up(vm, slot);
-		return PORT_SERVED;
-	case VIRTQ_CHAIN:
-		break;
-	}
 	switch (serve(vm, slot, q, &chain, &written)) {
 	case VIRTIO_MORE:
 		return PORT_AGAIN;
@@ -103,24 +121,52 @@ static enum port_outcome serve_next(struct vm *vm, enum pci_slot slot, struct vi
 	case VIRTIO_DONE:
 		break;
 	}
-	if (!virtq_give(vm, q, chain.head, written)) {
-		give_up(vm, slot);
+	if (!give_back(vm, slot, q, chain.head, written))
 		return PORT_SERVED;
-	}
-	if (virtq_wants_irq(vm, q))
-		interrupt(vm, slot, ISR_QUEUE);
 	return virtq_has_next(vm, q) ? PORT_AGAIN : PORT_WORKED;
 }
 
-/* Nothing comes in from outside: what the driver gives the console to fill stays where it is. */
+/* What was typed, to the next chain of the receive queue: what the driver gives the console to fill stays until then. */
+static enum port_outcome receive_next(struct vm *vm)
+{
+	struct virtq *q = &vm->platform.console.virtio.queue[CONSOLE_RECEIVE];
+	struct typed *t = &vm->typed;
+	struct virtq_chain chain;
+	uint32_t written;
+
+	WRITE_ONCE(t->due, false);
+	if (!next_chain(vm, PCI_CONSOLE, q, &chain))
+		return PORT_SERVED;
+	written = virtio_console_fill(vm, &chain);
+	if (!written) {
+		give_up(vm, PCI_CONSOLE);
+		return PORT_SERVED;
+	}
+	if (!give_back(vm, PCI_CONSOLE, q, chain.head, written))
+		return PORT_SERVED;
+	typed_drop(t, written);
+	WRITE_ONCE(t->due, t->count && virtq_has_next(vm, q));
+	return t->due ? PORT_AGAIN : PORT_WORKED;
+}
+
+void virtio_receive(struct vm *vm)
+{
+	uint64_t flags = spin_lock(&vm->lock);
+
+	if (vm->typed.due) /* no other vCPU has looked meanwhile */
+		receive_next(vm);
+	spin_unlock(&vm->lock, flags);
+}
+
 static enum port_outcome notify(struct vm *vm, enum pci_slot slot, uint32_t number)
 {
 	struct virtio *d = device(vm, slot);
 	struct virtq *q = queue_of(d, number);
 
-	if (!q || (d->status & VIRTIO_NEEDS_RESET) ||
-	    (slot == PCI_CONSOLE && number == CONSOLE_RECEIVE))
+	if (!q || (d->status & VIRTIO_NEEDS_RESET))
 		return PORT_SERVED;
+	if (slot == PCI_CONSOLE && number == CONSOLE_RECEIVE)
+		return virtio_console_has_input(vm) ? receive_next(vm) : PORT_SERVED;
 	return serve_next(vm, slot, q);
 }
 
@@ -177,6 +223,7 @@ enum port_outcome virtio_write(struct vm *vm, enum pci_slot slot, unsigned int r
 	case REG_PFN:
 		if (q)
 			*q = (struct virtq){ .pfn = value };
+		virtio_console_changed(vm);
 		break;
 	case REG_SELECT:
 		d->selected = (uint16_t)value;
@@ -188,6 +235,7 @@ enum port_outcome virtio_write(struct vm *vm, enum pci_slot slot, unsigned int r
 			reset(vm, slot);
 		else
 			d->status = (uint8_t)value | (d->status & VIRTIO_NEEDS_RESET);
+		virtio_console_changed(vm);
 	}
 	return PORT_SERVED;
 }

@@ -6,7 +6,7 @@
  *
  * A device serves a request when it is notified, one for each notification: while there are more, the guest's OUT is not
  * over, and is executed again. So no exit has more work than one request, which is bounded, and nothing has to be kept
- * for later. A ring that makes no sense is answered by DEVICE_NEEDS_RESET: until its driver resets it, the device does nothing.
+ * for later. Only what comes in from outside has no notification: see virtio_receive(). A ring that makes no sense is answered by DEVICE_NEEDS_RESET: until its driver resets it, the device does nothing.
  */
 #pragma once
 #include <stdbool.h>
@@ -16,7 +16,8 @@
 #include "vmm/ports.h"
 
 #define VIRTIO_QUEUES_MAX  2
-#define VIRTIO_CONFIG	   20 /* where a device's own registers begin */
+#define VIRTIO_CONFIG	   20	/* where a device's own registers begin */
+#define VIRTIO_DRIVER_OK   0x04 /* in the status: its driver is ready */
 #define VIRTIO_NEEDS_RESET 0x40
 
 struct virtio {
@@ -39,3 +40,9 @@ uint32_t virtio_read(struct vm *vm, enum pci_slot slot, unsigned int reg, unsign
 /* A notification is PORT_WORKED if it has served the last request, PORT_AGAIN if there are more; anything else PORT_SERVED. */
 enum port_outcome virtio_write(struct vm *vm, enum pci_slot slot, unsigned int reg,
 			       unsigned int size, uint32_t value);
+
+/*
+ * Puts what waits for the console (vm->typed.due) into its receive queue: one chain, CONSOLE_BYTES_MAX bytes at most. By a
+ * vCPU of @vm that runs, since it touches guest RAM; takes vm->lock. It stays due while there are more bytes and chains.
+ */
+void virtio_receive(struct vm *vm);
