@@ -2,9 +2,8 @@
 /* Accesses to devices at random, from ports and memory (main.c) to the rings of virtio devices (rings.c). */
 #pragma once
 
-#include "guest-tests/lib/cpu.h"
+#include "guest-tests/lib/virtio.h"
 
-enum { CONSOLE = 1, DISK = 2, PCI_DEVICES }; /* of PCI bus 0; 0 is the bridge */
 enum { PCI_COMMAND = 4, PCI_BAR = 0x10 };
 
 /* The only memory whose address a device is told: devices may write what they like there. At the end of RAM. */
@@ -18,7 +17,7 @@ u64 some_value(void);
 /* An access of 1, 2 or 4 bytes, counted. A write that would end the guest, or print, is not made. */
 void port_access(u32 port, u32 size, bool write, u32 value);
 
-u32 pci_read(u32 device, u32 reg);
+u32 pci_read(u32 device, u32 reg); /* both counted */
 void pci_write(u32 device, u32 reg, u32 value);
 
 /* rings.c: finds the devices; false if they are not there. */

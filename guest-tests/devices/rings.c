@@ -11,21 +11,11 @@ enum {
 	REG_STATUS = 18,
 	REGS = 64
 };
-enum { NEXT = 1, WRITE = 2, QUEUE_SIZE = 64, SECTOR = 512, TRANSMIT = 1, REQUESTS = 5 };
+enum { SECTOR = 512, TRANSMIT = 1, REQUESTS = 5 };
 
-struct desc {
-	u64 gpa;
-	u32 len;
-	u16 flags, next;
-};
-
-/* Three pages: the descriptors and the available ring, the used ring, and a request. */
-struct rings {
-	struct desc desc[QUEUE_SIZE];
-	u16 avail_flags, avail_index, avail[QUEUE_SIZE];
-	u8 room[PAGE_SIZE - 16 * QUEUE_SIZE - 4 - 2 * QUEUE_SIZE];
-	u16 used_flags, used_index;
-	u8 used[PAGE_SIZE - 4];
+/* In three pages of the arena: rings, and a request. */
+struct job {
+	struct rings rings;
 	struct {
 		u32 type, priority;
 		u64 sector;
@@ -33,12 +23,12 @@ struct rings {
 	} request;
 };
 
-static u16 base[PCI_DEVICES]; /* first ports */
+static u16 base[DISK + 1]; /* first ports */
 
-static volatile struct rings *rings_at(u64 at)
+static volatile struct job *job_at(u64 at)
 {
 	asm("" : "+r"(at));
-	return (volatile struct rings *)at;
+	return (volatile struct job *)at;
 }
 
 bool rings_find(void)
@@ -101,23 +91,23 @@ void act_virtio(void)
 }
 
 /* A read or write of a sector that is as it should be. */
-static void build(volatile struct rings *r, u32 type)
+static void build(volatile struct job *j, u32 type)
 {
-	u64 at = (u64)&r->request, data = (u64)r->request.data;
+	u64 at = (u64)&j->request, data = (u64)j->request.data;
 
-	r->request.type = type;
-	r->request.sector = below(8);
-	r->desc[0] = (struct desc){ at, 16, NEXT, 1 };
-	r->desc[1] = (struct desc){ data, (u32)(1 + below(2)) * SECTOR,
-				    type == 1 ? NEXT : NEXT | WRITE, 2 };
-	r->desc[2] = (struct desc){ at + 16, 1, WRITE, 0 };
-	r->avail[r->avail_index % QUEUE_SIZE] = 0;
-	r->avail_index++;
+	j->request.type = type;
+	j->request.sector = below(8);
+	j->rings.desc[0] = (struct desc){ at, 16, NEXT, 1 };
+	j->rings.desc[1] = (struct desc){ data, (u32)(1 + below(2)) * SECTOR,
+					  type == 1 ? NEXT : NEXT | WRITE, 2 };
+	j->rings.desc[2] = (struct desc){ at + 16, 1, WRITE, 0 };
+	j->rings.avail.head[j->rings.avail.index % QUEUE_SIZE] = 0;
+	j->rings.avail.index++;
 }
 
-static void spoil(volatile struct rings *r)
+static void spoil(volatile struct job *j)
 {
-	volatile struct desc *d = &r->desc[below(below(2) ? 4 : QUEUE_SIZE)];
+	volatile struct desc *d = &j->rings.desc[below(below(2) ? 4 : QUEUE_SIZE)];
 
 	switch (below(9)) {
 	case 0:
@@ -133,24 +123,24 @@ static void spoil(volatile struct rings *r)
 		d->next = (u16)below(QUEUE_SIZE + 2);
 		break;
 	case 4:
-		r->avail_index = (u16)(r->avail_index + below(below(2) ? 4 : 70));
+		j->rings.avail.index = (u16)(j->rings.avail.index + below(below(2) ? 4 : 70));
 		break;
 	case 5:
-		r->avail[below(QUEUE_SIZE)] = (u16)below(QUEUE_SIZE + 2);
+		j->rings.avail.head[below(QUEUE_SIZE)] = (u16)below(QUEUE_SIZE + 2);
 		break;
 	case 6:
-		r->request.type = (u32)some_value();
+		j->request.type = (u32)some_value();
 		break;
 	case 7:
-		r->request.sector = some_value();
+		j->request.sector = some_value();
 		break;
 	default:
 		/* A chain of all descriptors, which may end, or go on in a loop. */
 		for (u16 i = 0; i < QUEUE_SIZE; i++)
-			r->desc[i] = (struct desc){ some_gpa(), (u32)below(5000),
-						    (u16)(NEXT | (i > below(8) ? WRITE : 0)),
-						    (u16)(i + 1) };
-		r->desc[QUEUE_SIZE - 1].next = (u16)below(QUEUE_SIZE);
+			j->rings.desc[i] = (struct desc){ some_gpa(), (u32)below(5000),
+							  (u16)(NEXT | (i > below(8) ? WRITE : 0)),
+							  (u16)(i + 1) };
+		j->rings.desc[QUEUE_SIZE - 1].next = (u16)below(QUEUE_SIZE);
 	}
 }
 
@@ -166,14 +156,14 @@ void act_rings(void)
 {
 	u32 device = one_in(16) ? CONSOLE : DISK, queue = device == CONSOLE ? one_in(64) : 0;
 	u64 at = arena + below(ARENA_SIZE / PAGE_SIZE - 3) * PAGE_SIZE;
-	volatile struct rings *r = rings_at(at);
+	volatile struct job *j = job_at(at);
 
-	memset((void *)r, 0, sizeof(*r));
+	memset((void *)j, 0, sizeof(*j));
 	start(device, queue, (u32)(at / PAGE_SIZE));
 	for (u64 i = below(REQUESTS); i; i--) {
-		build(r, (u32)below(2));
+		build(j, (u32)below(2));
 		for (u64 k = below(3); k; k--)
-			spoil(r);
+			spoil(j);
 		port_access(base[device] + REG_NOTIFY, 2, true, queue);
 	}
 	port_access(base[device] + REG_STATUS + (u32)below(2), 1, false, 0);
@@ -181,14 +171,15 @@ void act_rings(void)
 
 bool disk_works(void)
 {
-	volatile struct rings *r = rings_at(arena);
+	volatile struct job *j = job_at(arena);
 
 	pci_write(DISK, PCI_BAR, base[DISK]);
 	pci_write(DISK, PCI_COMMAND, 1);
-	memset((void *)r, 0, sizeof(*r));
+	memset((void *)j, 0, sizeof(*j));
 	start(DISK, 0, (u32)(arena / PAGE_SIZE));
-	r->request.status = 0xee;
-	build(r, 0);
+	j->request.status = 0xee;
+	build(j, 0);
 	outw(base[DISK] + REG_NOTIFY, 0);
-	return r->request.status == 0 && r->used_index == 1 && inb(base[DISK] + REG_STATUS) == 7;
+	return j->request.status == 0 && j->rings.used.index == 1 &&
+	       inb(base[DISK] + REG_STATUS) == 7;
 }
