@@ -43,7 +43,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 #define COPIED_MAX ((QUEUE_SIZE - 2) * 4096 + QUEUE_SIZE * 16 + 64)
 
 static uint64_t nr_accesses, nr_interrupts, nr_resets, nr_served;
-static struct lapic lapic;
+static uint32_t lapic_regs[LAPIC_REGS_NR][4];
+static struct lapic lapic = { .regs = lapic_regs };
 static char cmdline[] = "a command line";
 static char disk[SECTORS * 512];
 

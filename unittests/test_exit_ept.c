@@ -264,8 +264,9 @@ static void execute(const char *bytes, size_t len, uint64_t reg, bool write)
 /* Each kind of instruction reads and writes a device's register as it would RAM. */
 static void test_lapic_page(void **state)
 {
-	static struct lapic lapic;
-	const uint32_t *tpr = &lapic.regs[LAPIC_TPR];
+	static uint32_t regs[LAPIC_REGS_NR][4];
+	static struct lapic lapic = { .regs = regs };
+	const uint32_t *tpr = regs[LAPIC_TPR];
 
 	(void)state;
 	V->lapic = &lapic;

@@ -165,12 +165,12 @@ static void test_each_allocation_fails(void **state)
 		}
 		/*
 		 * Owner, domain, VM, list of RAM, window, EPT root, vCPU, VMCS, bitmap, stack,
-		 * statistics, XSAVE area, local APIC; command line and disk of a platform; loader, its modules,
+		 * statistics, XSAVE area, local APIC, its registers; command line and disk of a platform; loader, its modules,
 		 * boot information. A vCPU of its own owner has a pool of its own too, which converts a block.
 		 */
 		assert_int_equal(refused, 13 + (o.asi == VM_ASI_ON) +
-						  (o.guest_map == GUEST_MAP_NONE) + o.apic +
-						  2 * !!o.disk + (o.cpus - 1) * (6 + o.apic));
+						  (o.guest_map == GUEST_MAP_NONE) + 2 * o.apic +
+						  2 * !!o.disk + (o.cpus - 1) * (6 + 2 * o.apic));
 	}
 }
 

@@ -7,6 +7,8 @@
 #include "arch/regs.h"
 #include "arch/vmx.h"
 #include "vmm/exit.h"
+#include "vmm/lapic.h"
+#include "vmm/platform.h"
 #include "vmm/report.h"
 #include "vmm/vm.h"
 
@@ -114,6 +116,28 @@ enum exit_action exit_interrupt_window(struct vcpu *v)
 enum exit_action exit_preemption_timer(struct vcpu *v)
 {
 	(void)v;
+	return RESUME;
+}
+
+/*
+ * SDM, "APIC-Write Emulation": behind the instruction. The CPU does what the MSR bitmap lets pass, but for a SELF_IPI with
+ * an illegal vector.
+ */
+enum exit_action exit_apic_write(struct vcpu *v)
+{
+	if ((vmcs_read(VMCS_EXIT_QUAL) & 0xfff) != 16UL * LAPIC_SELF_IPI)
+		return exit_unhandled(v);
+	lapic_self_ipi(v);
+	return RESUME;
+}
+
+/*
+ * SDM, "EOI Virtualization": behind the instruction, the vector out of ISR. A guest that also sends itself an interrupt
+ * of that vector, which leaves TMR as it is, ends that of the I/O APIC early: its own, as on a bus.
+ */
+enum exit_action exit_virtualized_eoi(struct vcpu *v)
+{
+	platform_eoi(v->vm, (uint8_t)vmcs_read(VMCS_EXIT_QUAL));
 	return RESUME;
 }
 

@@ -18,6 +18,7 @@
  *   exceptions, NMI, interrupts, windows       restricted
  *   preemption timer                           restricted; if several VMs take turns, this one
  *                                              leaves by call afterwards
+ *   end of interrupt, self-IPI                 restricted, of local APICs that the CPU serves
  *   EPT violation                              restricted if the VM's own pool has a free page for
  *                                              the tables; else the buddy converts a block
  *   what stops a VM                            restricted up to the report, which leaves by call
@@ -118,6 +119,10 @@ static __always_inline enum exit_action handle_exit(struct vcpu *v, uint32_t rea
 		return exit_preemption_timer(v);
 	case EXIT_REASON_XSETBV:
 		return exit_xsetbv(v);
+	case EXIT_REASON_VIRTUALIZED_EOI:
+		return exit_virtualized_eoi(v);
+	case EXIT_REASON_APIC_WRITE:
+		return exit_apic_write(v);
 	default:
 		exit_unhandled(v);
 		v->exit_reason =

@@ -13,6 +13,7 @@
 #include "lib/string.h"
 #include "mm/buddy.h"
 #include "mm/vmalloc.h"
+#include "vmm/apicv.h"
 #include "vmm/lapic.h"
 #include "vmm/mbi.h"
 #include "vmm/owner.h"
@@ -147,6 +148,21 @@ static void *alloc_cpu_page(hpa_t *hpa)
 	return page;
 }
 
+/* Its registers are a page for the CPU, but the guest's own: handlers read and write them restricted. */
+static int alloc_lapic(struct vcpu *v, struct mem_owner *owner)
+{
+	v->lapic = vmalloc(sizeof(*v->lapic), LOCAL, owner);
+	if (!v->lapic)
+		return -ENOMEM;
+	v->lapic->regs = page_zalloc(0, LOCAL, owner);
+	if (!v->lapic->regs)
+		return -ENOMEM;
+	if (apicv_is_wanted(&v->vm->options))
+		v->x2apic_msr_bitmap = vmcs_x2apic_msr_bitmap();
+	lapic_init(v);
+	return 0;
+}
+
 static int alloc_parts(struct vcpu *v, struct mem_owner *owner)
 {
 	uint32_t revision = vmx_revision();
@@ -157,14 +173,12 @@ static int alloc_parts(struct vcpu *v, struct mem_owner *owner)
 		stack_init(&v->stack, stack + VCPU_STACK_SIZE);
 	v->stats = vmalloc(sizeof(*v->stats), LOCAL, owner);
 	v->xsave_area = page_zalloc(order_of(fpu_area_size()), LOCAL, owner);
-	if (v->vm->options.apic)
-		v->lapic = vmalloc(sizeof(*v->lapic), LOCAL, owner);
+	if (v->vm->options.apic && alloc_lapic(v, owner))
+		return -ENOMEM;
 	if (!vmcs || !bitmap || !stack || !v->stats || !v->xsave_area)
 		return -ENOMEM;
-	if ((v->vm->options.apic && !v->lapic) || trace_add_vcpu(v))
+	if (trace_add_vcpu(v))
 		return -ENOMEM;
-	if (v->lapic)
-		lapic_init(v);
 	memcpy(vmcs, &revision, sizeof(revision));
 	stats_init(v->stats, SAMPLE_MS * tsc_khz());
 	vmcs_setup_msr_bitmap(bitmap);
@@ -287,6 +301,8 @@ void vcpu_destroy(struct vcpu *v)
 		vfree((char *)v->stack.top - VCPU_STACK_SIZE);
 	if (v->xsave_area)
 		page_free(v->xsave_area, order_of(fpu_area_size()));
+	if (v->lapic && v->lapic->regs)
+		page_free(v->lapic->regs, 0);
 	vfree(v->lapic);
 	vfree(v->stats);
 	vfree(v->trace_ring);

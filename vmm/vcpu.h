@@ -47,7 +47,8 @@ struct vcpu {
 		*owner; /* of what is this vCPU's alone: the VM's, or with domain=vcpu its own */
 	uint32_t id;
 	enum vcpu_state state;
-	hpa_t vmcs, msr_bitmap; /* pages that only the CPU reads */
+	hpa_t vmcs, msr_bitmap;	 /* pages that only the CPU reads */
+	hpa_t x2apic_msr_bitmap; /* used while the CPU serves the local APIC; 0: it never does */
 	uint16_t vpid;
 	struct stack stack;	    /* turns of this vCPU run here; its canary is LOCAL as well */
 	bool alone;		    /* nobody else wants this CPU: its turns follow each other */

@@ -28,6 +28,7 @@ enum vmcs_field {
 #define PIN_NMI_EXIT	     0x00000008u
 #define PIN_VIRTUAL_NMI	     0x00000020u
 #define PIN_PREEMPTION_TIMER 0x00000040u
+#define PIN_POSTED_INTR	     0x00000080u
 
 /* Primary processor-based controls. */
 #define PROC_INTR_WINDOW_EXIT 0x00000004u
@@ -55,11 +56,17 @@ enum vmcs_field {
 #define PROC2_EPT		 0x00000002u
 #define PROC2_DESC_TABLE_EXIT	 0x00000004u
 #define PROC2_RDTSCP		 0x00000008u
+#define PROC2_X2APIC		 0x00000010u
 #define PROC2_VPID		 0x00000020u
 #define PROC2_WBINVD_EXIT	 0x00000040u
 #define PROC2_UNRESTRICTED_GUEST 0x00000080u
+#define PROC2_APIC_REGS		 0x00000100u
+#define PROC2_VIRTUAL_INTR	 0x00000200u
 #define PROC2_INVPCID		 0x00001000u
 #define PROC2_XSAVES		 0x00100000u
+
+/* Together: a local APIC in x2APIC mode that the CPU serves. */
+#define PROC2_VIRTUAL_X2APIC (PROC2_X2APIC | PROC2_APIC_REGS | PROC2_VIRTUAL_INTR)
 
 /* VM-exit controls. */
 #define EXIT_SAVE_DEBUG		   0x00000004u
