@@ -14,6 +14,7 @@ SHOOT, STUN = "asi/shootdown.c", "asi/stun.c"
 WINDOW, GUESTRAM, AUDIT_EPT = "asi/window.h", "vmm/guestram.c", "vmm/audit_ept.c"
 RUNQUEUE, SCHEDULE, READY, POST = "vmm/runqueue.c", "vmm/schedule.c", "vmm/ready.c", "vmm/post.c"
 CONSOLE, LINE, MONITOR = "drivers/console.c", "lib/lineedit.c", "boot/monitor.c"
+APICV = "vmm/apicv.c"
 STARTUP, IPI, CPUID, WORLD, VCPU = "vmm/startup.c", "vmm/lapic_ipi.c", "vmm/exit_cpuid.c", "arch/x86/world.c", "vmm/vcpu.c"
 
 _SCRUB = "clear_words(hpa_to_direct(first), nr_blocks * PAGEBLOCK_SIZE);"
@@ -385,7 +386,7 @@ MUTANTS = [
     ("group-any-cluster", "lapic_ipi", (IPI, "dest >> 16 == ldr >> 16 && ", "")),
     ("group-flat-only", "lapic lapic_ipi", (IPI, "if (model == DFR_FLAT)", "if (model)")),
     ("broadcast-to-disabled", "lapic_ipi", (IPI, "if (!(p->apic_base & APIC_BASE_EN))\n\t\treturn false;", "")),
-    ("ids-unpublished", "lapic_ipi", ("vmm/lapic.c", "l->regs[LAPIC_ICR2] = 0;\n\t}\n\tlapic_publish(v);", "l->regs[LAPIC_ICR2] = 0;\n\t}")),
+    ("ids-unpublished", "lapic_ipi", ("vmm/lapic.c", "l->regs[LAPIC_ICR2][0] = 0;\n\t}\n\tlapic_publish(v);", "l->regs[LAPIC_ICR2][0] = 0;\n\t}")),
     ("topology-id-bits", "exit_cpuid", (CPUID, "bit_highest(nr - 1) + 1", "bit_highest(nr) + 1")),
     ("topology-one-id", "exit_cpuid", (CPUID, "v->id << 24 | ", "")),
     ("topology-no-htt", "exit_cpuid", (CPUID, "r.edx |= CPUID_1_EDX_HTT;", ";")),
@@ -438,7 +439,27 @@ MUTANTS = [
     ("pc-messages-kept", "platform_apic walk_devices", (PC, "post_platform(vm, BOOT_VCPU);\n\tsend_messages(vm);", "post_platform(vm, BOOT_VCPU);")),
     ("pc-acpi-without-asking", "platform_apic", ("vmm/ports.c", "device == PORT_PM && !vm->platform.apic", "false")),
     ("eoi-stays-here", "platform_apic", ("vmm/lapic.c", "platform_eoi(v->vm, (uint8_t)vector);", "(void)0;")),
-    ("eoi-of-edges", "platform_apic", ("vmm/lapic.c", "if (v->lapic->regs[LAPIC_TMR + vector / 32] & bit)", "")),
+    ("eoi-of-edges", "platform_apic", ("vmm/lapic.c", "if (v->lapic->regs[LAPIC_TMR + vector / 32][0] & bit)", "")),
+    # Local APICs that the CPU serves.
+    ("apicv-while-off", "apicv", (APICV, " &&\n\t\t    (l->regs[LAPIC_SVR][0] & SVR_ENABLE);", ";")),
+    ("apicv-in-xapic-mode", "lapic apicv", (APICV, " && lapic_is_x2(l)", "")),
+    ("apicv-status-kept", "apicv", (APICV, "want ? LAPIC_STALE_STATUS | LAPIC_STALE_TMR : 0", "0")),
+    ("apicv-no-sync", "apicv", ("vmm/inject.c", "apicv_sync(v->lapic);", "(void)0;")),
+    ("apicv-service-forgotten", "apicv", (APICV, "lapic_in_service(l) << 8 | ", "")),
+    ("apicv-eoi-exits-kept", "apicv", (APICV, "if (l->stale & LAPIC_STALE_TMR)", "if (false)")),
+    ("apicv-half-the-eoi-exits", "apicv", (APICV, "high << 32 | low", "low")),
+    ("apicv-tmr-unseen", "apicv", ("vmm/lapic.c", "LAPIC_STALE_STATUS | (*tmr != was ? LAPIC_STALE_TMR : 0)", "LAPIC_STALE_STATUS")),
+    ("apicv-low-request-unseen", "apicv", ("vmm/lapic.c", "if (v->lapic->is_virtual || lapic_pending", "if (lapic_pending")),
+    ("apicv-injected-too", "apicv", ("vmm/inject.c", "v->lapic && !v->lapic->is_virtual ? lapic_pending", "v->lapic ? lapic_pending")),
+    ("apicv-never-wakes", "apicv", ("vmm/inject.c", "(!v->lapic || lapic_pending(v->lapic) < 0)", "(!v->lapic || v->lapic->is_virtual || lapic_pending(v->lapic) < 0)")),
+    ("apicv-real-cr8", "apicv", (APICV, "change_controls(VMCS_PROC_CTLS, cr8, PROC_TPR_SHADOW);", "change_controls(VMCS_PROC_CTLS, 0, PROC_TPR_SHADOW);")),
+    ("apicv-bitmap-stays", "apicv", (APICV, "vmcs_write(VMCS_MSR_BITMAP, v->msr_bitmap.v);", "")),
+    ("apicv-eoi-stays-here", "apicv", ("vmm/exit_event.c", "platform_eoi(v->vm, (uint8_t)vmcs_read(VMCS_EXIT_QUAL));", "")),
+    ("apicv-illegal-self-ipi", "apicv", ("vmm/exit_event.c", "lapic_self_ipi(v);", "")),
+    ("apicv-passes-tmcct", "apicv", ("vmm/vmcs.c", "LAPIC_TMICT - LAPIC_LVT_TIMER + 1", "LAPIC_TMCCT - LAPIC_LVT_TIMER + 1")),
+    ("apicv-passes-icr", "apicv", ("vmm/vmcs.c", "LAPIC_ESR - LAPIC_ISR + 1", "LAPIC_ICR - LAPIC_ISR + 1")),
+    ("apicv-untrusted", "apicv", (APICV, "o->apicv == VM_APICV_ON || vmx_has_posted_interrupts()", "true")),
+    ("apicv-half-offered", "vmx", ("arch/x86/vmx.c", "is_offered(VMX_PROC, PROC_TPR_SHADOW) && ", "")),
     ("memo-of-other-bytes", "decode", ("vmm/decode.c", "memo->bytes.word[0] == bytes->word[0] && ", "")),
     ("memo-of-other-mode", "decode", ("vmm/decode.c", " && memo->mode == mode", "")),
     ("memo-of-other-length", "decode", ("vmm/decode.c", "memo->len == len && ", "")),

@@ -380,9 +380,11 @@ static void step(void)
 		post_irq(&fake_vm, 0, (uint8_t)(0x60 + value % 32), value & 0x80);
 		cpu_exit(); /* a kick */
 		break;
-	case 9:
+	case 9: /* while it halts, perhaps */
 		post_irq(&fake_vm, 0, (uint8_t)shared_vector(), false);
 		cpu_exit();
+		post_collect(V);
+		note(10, inject_can_wake(V));
 		break;
 	case 10:
 		if (value < 64)
@@ -393,7 +395,12 @@ static void step(void)
 		cpu_exit();
 		break;
 	case 11:
-		note(6, guest_wrmsr(X2MSR(seed_below(LAPIC_SELF_IPI)), value));
+		if (value < 128)
+			note(6, guest_wrmsr(X2MSR(seed_below(LAPIC_SELF_IPI)), value));
+		else if (value < 192) /* an error that comes as an interrupt, to nobody else */
+			note(6, guest_wrmsr(X2MSR(LAPIC_ICR), 5UL << 32 | (value & 31)));
+		else if (guest_wrmsr(X2MSR(LAPIC_LVT_ERROR), value - 160)) /* ... armed again */
+			note(6, guest_wrmsr(X2MSR(LAPIC_ESR), 0));
 		break;
 	case 12:
 		if (value < 8)
@@ -408,6 +415,8 @@ static void step(void)
 			note(6, guest_wrmsr(MSR_APIC_BASE, LAPIC_PAGE | 0x100));
 			boundary();
 			note(6, guest_wrmsr(MSR_APIC_BASE, LAPIC_PAGE | 0x900));
+			lapic_mmio_write(V, LAPIC_PAGE + 16 * LAPIC_SVR, 4, 0x1ff);
+			assert_false(is_virtual());
 			boundary();
 			note(6, guest_wrmsr(MSR_APIC_BASE, LAPIC_PAGE | 0xd00));
 		} else if (value < 6) {
