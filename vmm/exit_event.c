@@ -120,24 +120,20 @@ enum exit_action exit_preemption_timer(struct vcpu *v)
 }
 
 /*
- * SDM, "APIC-Write Emulation": behind the instruction. The CPU does what the MSR bitmap lets pass, but for a SELF_IPI with
- * an illegal vector.
+ * SDM, "APIC-Write Emulation" and "EOI Virtualization": behind the instruction. The CPU does what the MSR bitmap lets
+ * pass, but for a SELF_IPI with an illegal vector; and it has taken the vector that ends out of ISR. A guest that also
+ * sends itself an interrupt of that vector, which leaves TMR as it is, ends that of the I/O APIC early: its own.
  */
-enum exit_action exit_apic_write(struct vcpu *v)
+enum exit_action exit_virtual_apic(struct vcpu *v)
 {
-	if ((vmcs_read(VMCS_EXIT_QUAL) & 0xfff) != 16UL * LAPIC_SELF_IPI)
-		return exit_unhandled(v);
-	lapic_self_ipi(v);
-	return RESUME;
-}
+	uint64_t qual = vmcs_read(VMCS_EXIT_QUAL);
 
-/*
- * SDM, "EOI Virtualization": behind the instruction, the vector out of ISR. A guest that also sends itself an interrupt
- * of that vector, which leaves TMR as it is, ends that of the I/O APIC early: its own, as on a bus.
- */
-enum exit_action exit_virtualized_eoi(struct vcpu *v)
-{
-	platform_eoi(v->vm, (uint8_t)vmcs_read(VMCS_EXIT_QUAL));
+	if (v->exit_reason == EXIT_REASON_VIRTUALIZED_EOI)
+		platform_eoi(v->vm, (uint8_t)qual);
+	else if ((qual & 0xfff) == 16UL * LAPIC_SELF_IPI)
+		lapic_self_ipi(v);
+	else
+		return exit_unhandled(v);
 	return RESUME;
 }
 

@@ -120,9 +120,8 @@ static __always_inline enum exit_action handle_exit(struct vcpu *v, uint32_t rea
 	case EXIT_REASON_XSETBV:
 		return exit_xsetbv(v);
 	case EXIT_REASON_VIRTUALIZED_EOI:
-		return exit_virtualized_eoi(v);
 	case EXIT_REASON_APIC_WRITE:
-		return exit_apic_write(v);
+		return exit_virtual_apic(v);
 	default:
 		exit_unhandled(v);
 		v->exit_reason =

@@ -80,6 +80,15 @@ def nobody_is_told_in_vain(lines):
     return None if not kicks and avoided > 20 else f"{kicks} kicks, {avoided} avoided"
 
 
+def served(by_cpu):
+    """A judge: the CPU serves local APICs, or does not. The guests send themselves illegal vectors."""
+    def judge(lines):
+        found = {row["reason"] for row in records(lines, "exits")}
+        wrong = found & {"APIC_WRITE", "VIRTUALIZED_EOI"} if not by_cpu else {"APIC_WRITE"} - found
+        return f"with{'' if by_cpu else 'out'} APIC virtualisation: {', '.join(sorted(wrong))}" if wrong else None
+    return judge
+
+
 def memory_back(lines):
     """What is left when all VMs have gone is as much as after one round: nothing is lost in the others."""
     mem = [row for row in records(lines, "mem") if row["class"] == "sensitive"]
@@ -94,9 +103,20 @@ def memory_back(lines):
 
 # name: machine, cores, threads of each, Vestibule's command line, guests, judges of the log's lines; the exit status
 # wanted; and guests that ran before, for a judge of both logs' lines
-Case = collections.namedtuple("Case", "name machine cores threads cmdline guests judges status before compare",
-                              defaults=(0, None, None))
+Case = collections.namedtuple("Case", "name machine cores threads cmdline guests judges status before compare model",
+                              defaults=(0, None, None, "corei7_skylake_x"))
 HELLO = ["hello.elf"]
+# Bochs's model that virtualises x2APIC mode; on one CPU, where nothing interrupts a guest (vmm/apicv.h).
+VIRTUAL_APIC = "corei7_haswell_4770"
+
+
+def with_apicv(name, guest):
+    """The same @guest with the local APICs served by the CPU and by software."""
+    options, colon, arguments = guest.partition(":")
+    return [Case(f"{name}-{word}", "bochs", 1, 1, "audit=200", [f"{options},apicv={word}{colon}{arguments}"],
+                 [served(word == "on")], model=VIRTUAL_APIC) for word in ("on", "off")]
+
+
 BUSY = "smp-busy.elf,mem=32,apic=on,name={}:cpus=1 ms=2000"
 CASES = [
     Case("bochs-4", "bochs", 4, 1, "", HELLO, [idle_costs_nothing]),
@@ -119,6 +139,9 @@ CASES = [
     Case("switch-1", "bochs", 1, 1, "mitigate=none", ["spin.elf,mem=32,limit=8000,name=a", "spin.elf,mem=32,limit=8000,name=b"],
          [cheap_switch], 1),  # they end by their limits
     Case("no-control", "bochs", 1, 1, "", ["control.elf,mem=32"], []),
+    *with_apicv("apicv", "apic.elf,mem=32,apic=on,asi=strict"),
+    *with_apicv("apicv-smp", "smp.elf,mem=32,cpus=3,domain=vcpu:cpus=3 mode=x2apic n=200 rounds=200"),
+    *with_apicv("apicv-hostile", "smp-hostile.elf,mem=32,cpus=3,limit=60000:cpus=3 n=300 seed=2 mode=x2apic"),
 ]
 
 
@@ -126,8 +149,8 @@ def boot(case, guests, log):
     """The lines of one boot, and None or why it failed."""
     specs = [word for guest in guests
              for word in ("--guest", os.path.join(tree.ROOT, guesttests.GUESTS, guest))]
-    status, said = guesttests.run(log, "--machine", case.machine, "--cpus", str(case.cores), "--threads",
-                                  str(case.threads), "--cmdline", case.cmdline, "--timeout", str(TIMEOUT), *specs)
+    status, said = guesttests.run(log, "--machine", case.machine, "--cpu-model", case.model, "--cpus", str(case.cores),
+                                  "--threads", str(case.threads), "--cmdline", case.cmdline, "--timeout", str(TIMEOUT), *specs)
     if status != case.status:
         return [], f"exit status {status}" + (f"; {said}" if said else "")
     lines = read_log(log)
