@@ -445,7 +445,7 @@ MUTANTS = [
     ("apicv-in-xapic-mode", "lapic apicv", (APICV, " && lapic_is_x2(l)", "")),
     ("apicv-status-kept", "apicv", (APICV, "want ? LAPIC_STALE_STATUS | LAPIC_STALE_TMR : 0", "0")),
     ("apicv-no-sync", "apicv", ("vmm/inject.c", "apicv_sync(v->lapic);", "(void)0;")),
-    ("apicv-service-forgotten", "apicv", (APICV, "lapic_in_service(l) << 8 | ", "")),
+    ("apicv-service-forgotten", "apicv", (APICV, "in_service << 8 | ", "(in_service & 0) | ")),
     ("apicv-eoi-exits-kept", "apicv", (APICV, "if (l->stale & LAPIC_STALE_TMR)", "if (false)")),
     ("apicv-half-the-eoi-exits", "apicv", (APICV, "high << 32 | low", "low")),
     ("apicv-tmr-unseen", "apicv", ("vmm/lapic.c", "LAPIC_STALE_STATUS | (*tmr != was ? LAPIC_STALE_TMR : 0)", "LAPIC_STALE_STATUS")),

@@ -63,8 +63,10 @@ static void sync_eoi_exits(const struct lapic *l)
 /* SDM, "Guest Interrupt Status": RVI and SVI, which the CPU keeps in step with IRR and ISR while it changes these. */
 void apicv_sync(struct lapic *l)
 {
+	uint32_t in_service = lapic_in_service(l);
+
 	if (l->stale & LAPIC_STALE_TMR)
 		sync_eoi_exits(l);
-	vmcs_write(VMCS_GUEST_INTR_STATUS, lapic_in_service(l) << 8 | lapic_requested(l));
+	vmcs_write(VMCS_GUEST_INTR_STATUS, in_service << 8 | lapic_requested(l));
 	l->stale = 0;
 }
