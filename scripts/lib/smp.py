@@ -11,6 +11,7 @@ from serial import read_log, records
 TIMEOUT = 400
 FAIR = 0.05  # two VMs on one CPU
 THROUGHPUT = 0.95  # of a VM on a CPU of its own, compared with one that is alone on the machine
+APICV_EXITS = 0.8  # of those that local APICs in software cost
 SWITCH_TICKS = 1200  # from one VM's last exit to the next one's entry, no flush
 
 
@@ -80,13 +81,11 @@ def nobody_is_told_in_vain(lines):
     return None if not kicks and avoided > 20 else f"{kicks} kicks, {avoided} avoided"
 
 
-def served(by_cpu):
-    """A judge: the CPU serves local APICs, or does not. The guests send themselves illegal vectors."""
-    def judge(lines):
-        found = {row["reason"] for row in records(lines, "exits")}
-        wrong = found & {"APIC_WRITE", "VIRTUALIZED_EOI"} if not by_cpu else {"APIC_WRITE"} - found
-        return f"with{'' if by_cpu else 'out'} APIC virtualisation: {', '.join(sorted(wrong))}" if wrong else None
-    return judge
+def served_by_cpu(without, lines):
+    """The same guest with its local APICs in software, and served by the CPU, which saves exits for registers and windows."""
+    saved = ("RDMSR", "WRMSR", "CR_ACCESS", "INTERRUPT_WINDOW")
+    before, now = (sum(row["count"] for row in records(log, "exits") if row["reason"] in saved) for log in (without, lines))
+    return None if now <= APICV_EXITS * before else f"{now} exits where the CPU serves local APICs, {before} where it does not"
 
 
 def memory_back(lines):
@@ -110,11 +109,11 @@ HELLO = ["hello.elf"]
 VIRTUAL_APIC = "corei7_haswell_4770"
 
 
-def with_apicv(name, guest):
-    """The same @guest with the local APICs served by the CPU and by software."""
-    options, colon, arguments = guest.partition(":")
-    return [Case(f"{name}-{word}", "bochs", 1, 1, "audit=200", [f"{options},apicv={word}{colon}{arguments}"],
-                 [served(word == "on")], model=VIRTUAL_APIC) for word in ("on", "off")]
+def with_apicv(name, guest, cmdline="audit=200"):
+    """The same @guest with its local APICs in software, then served by the CPU."""
+    options, _, arguments = guest.partition(":")
+    off, on = ([f"{options},apicv={word}:{arguments}"] for word in ("off", "on"))
+    return Case(name, "bochs", 1, 1, cmdline, on, [], 0, off, served_by_cpu, VIRTUAL_APIC)
 
 
 BUSY = "smp-busy.elf,mem=32,apic=on,name={}:cpus=1 ms=2000"
@@ -139,9 +138,10 @@ CASES = [
     Case("switch-1", "bochs", 1, 1, "mitigate=none", ["spin.elf,mem=32,limit=8000,name=a", "spin.elf,mem=32,limit=8000,name=b"],
          [cheap_switch], 1),  # they end by their limits
     Case("no-control", "bochs", 1, 1, "", ["control.elf,mem=32"], []),
-    *with_apicv("apicv", "apic.elf,mem=32,apic=on,asi=strict"),
-    *with_apicv("apicv-smp", "smp.elf,mem=32,cpus=3,domain=vcpu:cpus=3 mode=x2apic n=200 rounds=200"),
-    *with_apicv("apicv-hostile", "smp-hostile.elf,mem=32,cpus=3,limit=60000:cpus=3 n=300 seed=2 mode=x2apic"),
+    with_apicv("apicv", "apic.elf,mem=32,apic=on,asi=strict", ""),  # it measures time, and so does the next
+    with_apicv("apicv-pc", "pc.elf,mem=32,platform=apic:pc=1 acpi=on mode=x2apic last=off", ""),
+    with_apicv("apicv-smp", "smp.elf,mem=32,cpus=3,domain=vcpu:cpus=3 mode=x2apic n=200 rounds=200"),
+    with_apicv("apicv-hostile", "smp-hostile.elf,mem=32,cpus=3,limit=60000:cpus=3 n=300 seed=2 mode=x2apic"),
 ]
 
 
