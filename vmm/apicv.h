@@ -22,10 +22,11 @@ struct vm_options;
 
 /*
  * Whether a guest with these options shall have it. With apicv=auto only on CPUs that process posted interrupts: all that
- * deliver virtual interrupts do. Bochs up to 2.7 does one without the other, and gets two cases wrong, which
- * apicv=on, for tests there, has to avoid:
- *   a kick for a guest with IF = 0 makes it deliver a virtual interrupt that waits for IF = 1;
- *   an EPT violation in the delivery of one reports the event before it as IDT-vectoring information.
+ * deliver virtual interrupts do. Bochs 2.7 does one without the other, and gets two cases wrong, which apicv=on,
+ * for tests there, has to avoid:
+ *   an interrupt for the machine (a kick) while the guest has IF = 0 makes it deliver a virtual interrupt that waits for
+ *   IF = 1: guest-tests/smp sees that on two CPUs, and never on one;
+ *   an EPT violation in the delivery of one reports the event before it as IDT-vectoring information (by its sources).
  */
 bool apicv_is_wanted(const struct vm_options *o);
 

@@ -187,7 +187,7 @@ static void enter_exception(struct events *e)
 #define IRQ_OF_PIC 256 /* the PIC gives its vector when it is acknowledged */
 
 /* The first of the interrupts that no APIC stands before, -1 if none. */
-static int next_direct(const struct vcpu *v)
+static __always_inline int next_direct(const struct vcpu *v)
 {
 	int irq = event_highest(v->events.irq);
 
