@@ -337,14 +337,23 @@ static uint64_t inspect(const struct options *o, bool secrets, const char *when)
 	return (o->audit ? audit_report(when) : 0) + (secrets ? secrets_search(when) : 0);
 }
 
-/* All that have been made, on all CPUs of @cpus, until none is left. */
-static void run_all(const struct options *o, uint64_t cpus)
+/* What guests on @cpus need, the idle domain too, so that it is there to be inspected. 0 or -ENOMEM. */
+static int prepare(const struct options *o, uint64_t cpus)
 {
 	uint64_t flags = irq_save();
 	int err;
 
 	stun_init(o->stun, cpus);
 	err = sched_init(cpus, o->audit_ms, o->idle_poll);
+	irq_restore(flags);
+	return err;
+}
+
+/* All that have been made, on all CPUs of @cpus, until none is left; none if @err, of prepare(). */
+static void run_all(uint64_t cpus, int err)
+{
+	uint64_t flags = irq_save();
+
 	if (!err && can_type)
 		monitor_begin();
 	for (unsigned int i = 0; !err && i < nr_guests; i++)
@@ -375,10 +384,11 @@ static void report_run(void)
 
 uint8_t guests_run(bool selftest_passed, const struct options *o)
 {
-	bool secrets = o->secrets && plant_secrets();
-	uint64_t violations = inspect(o, secrets, "boot") + (o->secrets && !secrets);
 	uint64_t cpus = run_cpus = stun_cpus(o->smt);
 	const char *refusal = stun_refusal(o->strict, o->stun, cpus);
+	int err = nr_made && !refusal ? prepare(o, cpus) : 0;
+	bool secrets = o->secrets && plant_secrets();
+	uint64_t violations = inspect(o, secrets, "boot") + (o->secrets && !secrets);
 	unsigned int nr, failed;
 	bool pass;
 
@@ -388,7 +398,7 @@ uint8_t guests_run(bool selftest_passed, const struct options *o)
 	if (refusal)
 		log_error("no guest is run: %s", refusal);
 	else if (nr_made)
-		run_all(o, cpus);
+		run_all(cpus, err);
 	violations += sched_report_audits();
 	violations += monitor_violations();
 	report_run();

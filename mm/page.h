@@ -21,9 +21,14 @@ enum page_state {
 };
 
 struct page {
-	uint8_t state; /* enum page_state */
-	uint8_t order; /* of the run, valid in its head */
-	uint16_t unused;
+	union {
+		struct {
+			uint8_t state; /* enum page_state */
+			uint8_t order; /* of the run, valid in its head */
+			uint16_t bin;  /* PAGE_CACHED: who gave it last (mm/pagecache.h); else 0 */
+		};
+		uint32_t word; /* the three, as PAGE_WORD() */
+	};
 	uint32_t next; /* links of lists as pfn + 1 (0 = none), enough for 16 TiB; see buddy.c */
 	union {
 		struct {
@@ -34,6 +39,9 @@ struct page {
 	};
 };
 _Static_assert(sizeof(struct page) == 16, "metadata stays below 0.5 % of RAM");
+
+/* Of a run of order 0. */
+#define PAGE_WORD(state, bin) ((uint32_t)(state) | (uint32_t)(bin) << 16)
 
 struct pageblock {
 	struct mem_owner *owner; /* LOCAL only */
@@ -68,6 +76,12 @@ static inline struct pageblock *pfn_to_pageblock(pfn_t pfn)
 static inline void page_set_state(struct page *page, enum page_state state)
 {
 	__atomic_store_n(&page->state, (uint8_t)state, __ATOMIC_RELAXED);
+}
+
+/* The same of a run of order 0, with its bin: PAGE_WORD(). */
+static inline void page_set_word(struct page *page, uint32_t word)
+{
+	__atomic_store_n(&page->word, word, __ATOMIC_RELAXED);
 }
 
 /*

@@ -101,25 +101,27 @@ static const char *why_not_alloc(unsigned int order, enum mem_class class,
 static __noinline void *page_alloc_slow(unsigned int order, enum mem_class class,
 					struct mem_owner *owner, unsigned long caller)
 {
-	struct page *run = NULL;
+	void *hva = NULL;
+	struct page *run;
 
 	if (order > PAGE_ORDER_MAX || class >= MEM_CLASS_NR || (class == LOCAL) != (owner != NULL))
 		panic_caller(caller, "page_alloc(order %u, class %u, owner %p): %s", order, class,
 			     (void *)owner, why_not_alloc(order, class, owner));
 	if (order == 0 && pagecache_refill(class, owner))
-		run = pagecache_take(class, owner);
-	if (!run)
-		run = get_pages(order, class, owner);
+		hva = pagecache_take(class, owner);
+	if (hva)
+		return hva;
+	run = get_pages(order, class, owner);
 	return run ? page_hva(run) : NULL;
 }
 
 void *page_alloc(unsigned int order, enum mem_class class, struct mem_owner *owner)
 {
 	if (likely(order == 0) && likely(class < MEM_CLASS_NR)) {
-		struct page *page = pagecache_take(class, owner);
+		void *hva = pagecache_take(class, owner);
 
-		if (likely(page))
-			return hpa_to_alias(pfn_to_hpa(page_to_pfn(page)), class == LOCAL);
+		if (likely(hva))
+			return hva;
 	}
 	return page_alloc_slow(order, class, owner, CALLER);
 }
@@ -169,8 +171,11 @@ static __noinline void page_free_slow(struct page *run, void *hva, unsigned int 
 
 void page_free(void *hva, unsigned int order)
 {
-	struct page *page = page_if_used(hva, order);
+	struct page *page;
 
+	if (order == 0 && pagecache_put_last(hva))
+		return;
+	page = page_if_used(hva, order);
 	if (likely(page && order == 0)) {
 		const struct pageblock *block = pfn_to_pageblock(page_to_pfn(page));
 

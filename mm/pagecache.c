@@ -4,7 +4,7 @@
 #include "mm/pagecache.h"
 #include "mm/pool.h"
 
-__percpu struct pagecache pagecache;
+__percpu struct pagecache pagecache = { .last = (void *)1 };
 
 static struct mem_pool *bin_pool(const struct pagecache *c, unsigned int n)
 {
@@ -17,11 +17,25 @@ static void set_nr(struct pagecache *c, unsigned int n, uint32_t nr)
 	__atomic_store_n(&c->bin[n].nr, nr, __ATOMIC_RELAXED);
 }
 
+/* Moves the page that bin @n gave last into the array if it is back. The lock is held. */
+static void collect_last(struct pagecache *c, unsigned int n)
+{
+	struct pagecache_bin *bin = &c->bin[n];
+	struct page *page = pagecache_last(bin);
+
+	if (!page)
+		return;
+	ASSERT(bin->nr <= PAGECACHE_MAX);
+	page_set_word(page, PAGE_WORD(PAGE_CACHED, 0));
+	bin->page[bin->nr] = page;
+	set_nr(c, n, bin->nr + 1);
+}
+
 /* Gives back the @nr coldest, those at once that were freed in a row; the lock is held. */
 static void give_coldest(struct pagecache *c, unsigned int n, uint32_t nr)
 {
 	struct mem_pool *pool = bin_pool(c, n);
-	struct page **page = c->page[n];
+	struct page **page = c->bin[n].page;
 	uint32_t all = c->bin[n].nr, row;
 
 	for (uint32_t i = 0; i < nr; i += row) {
@@ -34,14 +48,23 @@ static void give_coldest(struct pagecache *c, unsigned int n, uint32_t nr)
 	set_nr(c, n, all - nr);
 }
 
+/* Gives back all of bin @n; the lock is held. */
+static void give_all(struct pagecache *c, unsigned int n)
+{
+	collect_last(c, n);
+	give_coldest(c, n, c->bin[n].nr);
+}
+
 /* Gives back all, and begins anew; false if there were none. The lock is held. */
 static bool start_over(struct pagecache *c)
 {
 	bool any = false;
 
 	for (unsigned int n = 0; n < PAGECACHE_BINS; n++) {
-		any |= c->bin[n].nr != 0;
-		give_coldest(c, n, c->bin[n].nr);
+		any |= pagecache_nr(&c->bin[n]) != 0;
+		give_all(c, n);
+		/* The same each time: a CPU keeps its number. */
+		c->bin[n].number = this_cpu(cpu_number) * PAGECACHE_BINS + n + 1;
 	}
 	if (!c->listed) {
 		c->next = buddy.caches;
@@ -58,9 +81,9 @@ static bool claim_bin(struct pagecache *c, unsigned int n, struct mem_owner *own
 	struct pagecache_bin *bin = &c->bin[n];
 
 	if (!pagecache_bin_is(bin, owner)) {
-		if (bin->nr && ++bin->missed < PAGECACHE_PATIENCE)
+		if (pagecache_nr(bin) && ++bin->missed < PAGECACHE_PATIENCE)
 			return false;
-		give_coldest(c, n, bin->nr);
+		give_all(c, n);
 		__atomic_store_n(&bin->owner, owner, __ATOMIC_RELAXED);
 	}
 	bin->missed = 0;
@@ -79,7 +102,7 @@ static void fill(struct pagecache *c, unsigned int n)
 		for (uint32_t i = 1U << run->order; i--;) {
 			run[i].order = 0;
 			page_set_state(&run[i], PAGE_CACHED);
-			c->page[n][nr++] = &run[i];
+			c->bin[n].page[nr++] = &run[i];
 		}
 	}
 	pool_note_peak(pool);
@@ -142,8 +165,8 @@ void pagecache_drain_owner(struct mem_owner *owner)
 		if (!pagecache_bin_is(&c->bin[n], owner))
 			continue;
 		if (c == mine)
-			give_coldest(c, n, c->bin[n].nr);
-		else if (__atomic_load_n(&c->bin[n].nr, __ATOMIC_RELAXED))
+			give_all(c, n);
+		else if (pagecache_nr(&c->bin[n]))
 			__atomic_store_n(&c->limit, 0, __ATOMIC_RELAXED);
 	}
 	spin_unlock(&buddy.lock, flags);
@@ -156,7 +179,7 @@ void pagecache_end_owner(struct mem_owner *owner)
 	for (struct pagecache *c = buddy.caches; c; c = c->next) {
 		if (!pagecache_bin_is(&c->bin[n], owner))
 			continue;
-		give_coldest(c, n, c->bin[n].nr);
+		give_all(c, n);
 		__atomic_store_n(&c->bin[n].owner, NULL, __ATOMIC_RELAXED);
 	}
 }
@@ -191,6 +214,6 @@ uint64_t pagecache_count(enum mem_class class, const struct mem_owner *owner)
 	for (const struct pagecache *c = buddy.caches; c; c = c->next)
 		for (unsigned int n = first; n <= last; n++)
 			if (all_owners || pagecache_bin_is(&c->bin[n], owner))
-				sum += __atomic_load_n(&c->bin[n].nr, __ATOMIC_RELAXED);
+				sum += pagecache_nr(&c->bin[n]);
 	return sum;
 }

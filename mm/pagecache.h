@@ -15,6 +15,12 @@
  * over; who makes it another's holds the lock. So mem_owner_destroy() empties his bins on all CPUs itself.
  *
  * A cached page is PAGE_CACHED: free to whoever frees it again, but not to be merged with.
+ *
+ * What a bin gave last is likely to come back next. It then stays where it is, outside the array: the bin
+ * remembers its address, and the page's own metadata, which has to be written anyway, says by the number of the
+ * bin that it is there. So a pair of alloc and free stores nothing that tells the next pair an address: through
+ * the array each load would wait for the store before it. Nothing is to be forgotten when that page goes
+ * elsewhere, for then its metadata says something else.
  */
 #pragma once
 #include <stddef.h>
@@ -31,17 +37,21 @@
 
 struct pagecache_bin {
 	struct mem_owner *owner; /* NULL: a class's, or nobody's yet; changes under the lock */
-	uint32_t nr;		 /* pages */
+	void *last;		 /* what it gave last; NULL: nothing yet */
+	uint32_t number;	 /* of all bins of all CPUs; from 1 */
+	uint32_t nr;		 /* pages in the array */
 	uint32_t missed;	 /* by others since its owner last missed; under the lock */
+	/* The topmost is the warmest. One more than is put there, for the last page when all are given back. */
+	struct page *page[PAGECACHE_MAX + 1];
 };
 
 struct pagecache {
+	void *last; /* what any bin gave last; first no page's address */
 	struct pagecache_bin bin[PAGECACHE_BINS];
 	uint32_t limit; /* PAGECACHE_MAX; 0: never used, off, or another CPU wants the pages */
 	bool off;	/* while tests count allocations, and for good when the CPU ends */
 	bool listed;	/* in buddy.caches */
-	struct pagecache *next;				  /* there */
-	struct page *page[PAGECACHE_BINS][PAGECACHE_MAX]; /* the last one is the warmest */
+	struct pagecache *next; /* there */
 };
 
 extern __percpu struct pagecache pagecache;
@@ -58,49 +68,128 @@ static inline unsigned int pagecache_bin(enum mem_class class, const struct mem_
 	       (unsigned int)((uintptr_t)owner * 0x9e3779b97f4a7c15 >> (64 - PAGECACHE_OWNER_LOG));
 }
 
+/* Kept in a register: gcc would compute it anew for each field, and save registers for that. */
+static inline struct pagecache_bin *pagecache_bin_at(struct pagecache *c, unsigned int n)
+{
+	struct pagecache_bin *bin = &c->bin[n];
+
+	__asm__("" : "+r"(bin));
+	return bin;
+}
+
 /* By any CPU. */
 static inline bool pagecache_bin_is(const struct pagecache_bin *bin, const struct mem_owner *owner)
 {
 	return __atomic_load_n(&bin->owner, __ATOMIC_RELAXED) == owner;
 }
 
-/* A page of @class (LOCAL at most) from this CPU's cache, now PAGE_USED, or NULL. */
-static inline struct page *pagecache_take(enum mem_class class, const struct mem_owner *owner)
+static inline struct page *pagecache_page(const void *hva)
+{
+	return pfn_to_page(hpa_to_pfn(hva_to_hpa(hva)));
+}
+
+/* The page that @bin gave last if that is back in it, or NULL. By any CPU. */
+static inline struct page *pagecache_last(const struct pagecache_bin *bin)
+{
+	const void *last = __atomic_load_n(&bin->last, __ATOMIC_RELAXED);
+	struct page *page;
+
+	if (!last)
+		return NULL;
+	page = pagecache_page(last);
+	return __atomic_load_n(&page->bin, __ATOMIC_RELAXED) == bin->number ? page : NULL;
+}
+
+/* All pages in @bin. By any CPU. */
+static inline uint32_t pagecache_nr(const struct pagecache_bin *bin)
+{
+	return __atomic_load_n(&bin->nr, __ATOMIC_RELAXED) + !!pagecache_last(bin);
+}
+
+/* The topmost of the array of @bin, of this CPU's, which has one. */
+static inline void *pagecache_pop(struct pagecache_bin *bin, bool local)
+{
+	uint32_t nr = bin->nr - 1;
+	struct page *page = bin->page[nr];
+	void *hva;
+
+	/* Another word: freed on two CPUs at once, too close for either to notice. */
+	ASSERT(page->word == PAGE_WORD(PAGE_CACHED, 0));
+	page_set_word(page, PAGE_WORD(PAGE_USED, 0));
+	__atomic_store_n(&bin->nr, nr, __ATOMIC_RELAXED);
+	hva = hpa_to_alias(pfn_to_hpa(page_to_pfn(page)), local);
+	__atomic_store_n(&bin->last, hva, __ATOMIC_RELAXED);
+	this_cpu(pagecache.last) = hva;
+	return hva;
+}
+
+/* The address of a page of @class (LOCAL at most) from this CPU's cache, now PAGE_USED, or NULL. */
+static __always_inline void *pagecache_take(enum mem_class class, const struct mem_owner *owner)
 {
 	unsigned int n = pagecache_bin(class, owner);
 	uint64_t flags = irq_save();
-	struct pagecache *c = this_cpu_ptr(pagecache);
-	struct pagecache_bin *bin = &c->bin[n];
-	struct page *page = NULL;
+	struct pagecache_bin *bin = pagecache_bin_at(this_cpu_ptr(pagecache), n);
+	struct page *page;
+	void *hva = NULL;
 
-	if (likely(pagecache_bin_is(bin, owner) && bin->nr)) {
-		uint32_t nr = bin->nr - 1;
-
-		page = c->page[n][nr];
-		/* Another state: freed on two CPUs at once, too close for either to notice. */
-		ASSERT(page->state == PAGE_CACHED);
-		page_set_state(page, PAGE_USED);
-		__atomic_store_n(&bin->nr, nr, __ATOMIC_RELAXED);
+	if (likely(pagecache_bin_is(bin, owner))) {
+		page = pagecache_last(bin);
+		if (page) {
+			hva = bin->last;
+			page_set_word(page, PAGE_WORD(PAGE_USED, 0));
+		} else if (likely(bin->nr)) {
+			hva = pagecache_pop(bin, class == LOCAL);
+		}
 	}
 	irq_restore(flags);
-	return page;
+	return hva;
+}
+
+/*
+ * Puts the page at @hva, of order 0, back where it came from if that was this CPU's last; false if it was not, is
+ * not in use, or has changed hands, which is page_if_used()'s to look at. The first comparison, with interrupts
+ * on, spares others the rest: what it finds is found again.
+ */
+static inline bool pagecache_put_last(const void *hva)
+{
+	const struct pageblock *block;
+	struct pagecache_bin *bin;
+	struct pagecache *c;
+	struct page *page;
+	uint64_t flags;
+	bool fits;
+
+	if (hva != this_cpu(pagecache.last))
+		return false;
+	page = pagecache_page(hva);
+	block = pfn_to_pageblock(page_to_pfn(page));
+	flags = irq_save();
+	c = this_cpu_ptr(pagecache);
+	bin = pagecache_bin_at(c, block->bin);
+	/* Of the bin's class and owner still, so by the alias of its class. */
+	fits = bin->last == hva && pagecache_bin_is(bin, block->owner) &&
+	       page->word == PAGE_WORD(PAGE_USED, 0) &&
+	       __atomic_load_n(&c->limit, __ATOMIC_RELAXED);
+	if (likely(fits))
+		page_set_word(page, PAGE_WORD(PAGE_CACHED, bin->number));
+	irq_restore(flags);
+	return fits;
 }
 
 /* Puts @page of @block, in use and of order 0, into this CPU's cache; false if there is no room. */
 static inline bool pagecache_put(struct page *page, const struct pageblock *block)
 {
-	unsigned int n = block->bin;
 	uint64_t flags = irq_save();
 	struct pagecache *c = this_cpu_ptr(pagecache);
-	struct pagecache_bin *bin = &c->bin[n];
+	struct pagecache_bin *bin = pagecache_bin_at(c, block->bin);
 	bool fits = pagecache_bin_is(bin, block->owner) &&
 		    bin->nr < __atomic_load_n(&c->limit, __ATOMIC_RELAXED);
 
 	if (likely(fits)) {
 		uint32_t nr = bin->nr;
 
-		c->page[n][nr] = page;
-		page_set_state(page, PAGE_CACHED);
+		bin->page[nr] = page;
+		page_set_word(page, PAGE_WORD(PAGE_CACHED, 0));
 		__atomic_store_n(&bin->nr, nr + 1, __ATOMIC_RELAXED);
 	}
 	irq_restore(flags);

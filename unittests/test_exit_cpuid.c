@@ -287,6 +287,12 @@ static void test_offered_registers(void **state)
 	host_misc_enable = 0x850088;
 	exit_cpuid_init();
 	assert_int_equal(guest_cpu()->misc_enable, 0x1800);
+	assert_int_equal(guest(7, 0).ebx & BIT(9), 0); /* ERMS and FSRM follow */
+	assert_int_equal(guest(7, 0).edx & BIT(4), 0);
+	host_misc_enable = 1;
+	exit_cpuid_init();
+	assert_int_equal(guest(7, 0).ebx & BIT(9), BIT(9));
+	assert_int_equal(guest(7, 0).edx & BIT(4), BIT(4));
 }
 
 static void test_controls(void **state)

@@ -63,7 +63,8 @@ static void test_batches(void **state)
 /* A page freed twice is found in the cache, back in the pool, and taken by two CPUs at once. */
 static void test_double_free(void **state)
 {
-	void *hva = page_alloc(0, GLOBAL, NULL), *other = page_alloc(0, GLOBAL, NULL);
+	void *hva = page_alloc(0, GLOBAL, NULL), *other = page_alloc(0, GLOBAL, NULL),
+	     *last = page_alloc(0, GLOBAL, NULL);
 
 	(void)state;
 	page_free(hva, 0);
@@ -81,6 +82,7 @@ static void test_double_free(void **state)
 	expect_assert_failure(page_alloc(0, GLOBAL, NULL));
 	this_cpu(pagecache).bin[GLOBAL].nr--;
 	page_free(other, 0);
+	page_free(last, 0);
 }
 
 /* All SENSITIVE memory, the largest runs first. */
@@ -158,6 +160,7 @@ static void *other_cpu(void *arg)
 {
 	void *hva;
 
+	cpu_number = 1;
 	/* Taken by the first CPU. A cache that was never filled is known to the books too. */
 	page_free(arg, 0);
 	check_books();
@@ -165,7 +168,7 @@ static void *other_cpu(void *arg)
 	assert_ptr_equal(hva, arg);
 	page_free(page_alloc(0, SENSITIVE, NULL), 0);
 	page_free(hva, 0);
-	assert_int_equal(this_cpu(pagecache).bin[SENSITIVE].nr, PAGECACHE_BATCH + 1);
+	assert_int_equal(pagecache_nr(&this_cpu(pagecache).bin[SENSITIVE]), PAGECACHE_BATCH + 1);
 	check_books();
 	pagecache_retire();
 	return NULL;
@@ -175,13 +178,13 @@ static void *other_cpu(void *arg)
 static void test_two_cpus(void **state)
 {
 	void *hva = page_alloc(0, SENSITIVE, NULL);
-	uint32_t cached = this_cpu(pagecache).bin[SENSITIVE].nr;
+	uint32_t cached = pagecache_nr(&this_cpu(pagecache).bin[SENSITIVE]);
 	pthread_t thread;
 
 	(void)state;
 	assert_int_equal(pthread_create(&thread, NULL, other_cpu, hva), 0);
 	assert_int_equal(pthread_join(thread, NULL), 0);
-	assert_int_equal(this_cpu(pagecache).bin[SENSITIVE].nr, cached);
+	assert_int_equal(pagecache_nr(&this_cpu(pagecache).bin[SENSITIVE]), cached);
 	assert_int_equal(stats().cached_pages[SENSITIVE], cached);
 	check_books();
 }
@@ -190,6 +193,7 @@ static void test_two_cpus(void **state)
 static void *greedy_cpu(void *arg)
 {
 	(void)arg;
+	cpu_number = 1;
 	take_all();
 	pagecache_retire();
 	return NULL;
@@ -198,7 +202,8 @@ static void *greedy_cpu(void *arg)
 /* Who finds no memory asks the other CPUs, who give back all they cache when they next free or miss. */
 static void test_asked(void **state)
 {
-	const struct pagecache *c = &pagecache;
+	const struct pagecache_bin *sensitive = &this_cpu(pagecache).bin[SENSITIVE],
+				   *global = &this_cpu(pagecache).bin[GLOBAL];
 
 	(void)state;
 	for (unsigned int frees = 0; frees < 2; frees++) {
@@ -211,29 +216,132 @@ static void test_asked(void **state)
 		for (unsigned int i = 0; i < 4; i++)
 			page_free(hva[i], 0);
 		hva[nr++] = page_alloc(0, GLOBAL, NULL);
-		assert_true(c->bin[SENSITIVE].nr && c->bin[GLOBAL].nr);
+		assert_true(pagecache_nr(sensitive) && pagecache_nr(global));
 		assert_int_equal(pthread_create(&thread, NULL, greedy_cpu, NULL), 0);
 		assert_int_equal(pthread_join(thread, NULL), 0);
-		assert_true(c->bin[SENSITIVE].nr && c->bin[GLOBAL].nr);
-		assert_int_equal(stats().free_pages[SENSITIVE], c->bin[SENSITIVE].nr);
+		assert_true(pagecache_nr(sensitive) && pagecache_nr(global));
+		assert_int_equal(stats().free_pages[SENSITIVE], pagecache_nr(sensitive));
 
 		if (frees) {
 			page_free(hva[--nr], 0);
-			assert_int_equal(c->bin[GLOBAL].nr, 1);
+			assert_int_equal(pagecache_nr(global), 1);
 		} else {
-			while (c->bin[GLOBAL].nr)
+			while (pagecache_nr(global))
 				hva[nr++] = page_alloc(0, GLOBAL, NULL);
-			assert_true(c->bin[SENSITIVE].nr);
+			assert_true(pagecache_nr(sensitive));
 			hva[nr++] = page_alloc(0, GLOBAL, NULL);
-			assert_int_equal(c->bin[GLOBAL].nr, 0);
+			assert_int_equal(pagecache_nr(global), 0);
 		}
-		assert_int_equal(c->bin[SENSITIVE].nr, 0);
+		assert_int_equal(pagecache_nr(sensitive), 0);
 		check_books();
 		while (nr)
 			page_free(hva[--nr], 0);
-		assert_true(c->bin[GLOBAL].nr); /* nobody asks any more */
+		assert_true(pagecache_nr(global)); /* nobody asks any more */
 		give_all();
 	}
+}
+
+/* What a bin gave last stays out of its array, but is cached like the others. */
+static void test_last(void **state)
+{
+	void *other = page_alloc(0, SENSITIVE, NULL), *last = page_alloc(0, SENSITIVE, NULL),
+	     *first = page_alloc(0, LOCAL, &owners[0]), /* came with its block */
+		     *window = page_alloc(0, LOCAL, &owners[0]);
+	const struct pagecache_bin *bin = &this_cpu(pagecache).bin[SENSITIVE];
+	uint32_t nr = bin->nr;
+
+	(void)state;
+	/* The alias of another class, of a page that this CPU gave last. */
+	expect_assert_failure(page_free(hpa_to_direct(hva_to_hpa(window)), 0));
+	page_free(window, 0);
+	page_free(first, 0);
+	/* No CPU gave it last any more. */
+	page_free(last, 0);
+	assert_int_equal(bin->nr, nr + 1);
+	assert_ptr_equal(page_alloc(0, SENSITIVE, NULL), last);
+	page_free(last, 0);
+	assert_int_equal(bin->nr, nr);
+	assert_int_equal(pagecache_nr(bin), nr + 1);
+	assert_int_equal(stats().cached_pages[SENSITIVE], nr + 1);
+	expect_assert_failure(page_free(last, 0));
+	assert_non_null(strstr(fake_panic_text, "in a cache"));
+	check_books();
+	assert_ptr_equal(page_alloc(0, SENSITIVE, NULL), last);
+	/* A full array has room for it when all are given back. */
+	page_free(last, 0);
+	page_free(other, 0);
+	pagecache_drain();
+	assert_int_equal(stats().cached_pages[SENSITIVE], 0);
+	expect_assert_failure(page_free(last, 0));
+}
+
+static pthread_barrier_t has_it, go_on;
+
+/* Another CPU, which gives last what the first did, and has it back. */
+static void *gives_last(void *hva)
+{
+	cpu_number = 1;
+	page_free(hva, 0);
+	assert_ptr_equal(page_alloc(0, SENSITIVE, NULL), hva);
+	page_free(hva, 0);
+	pthread_barrier_wait(&has_it);
+	pthread_barrier_wait(&go_on);
+	pagecache_retire();
+	return NULL;
+}
+
+/* That page is the other CPU's then. */
+static void test_last_of_two(void **state)
+{
+	void *first = page_alloc(0, SENSITIVE, NULL), *last = page_alloc(0, SENSITIVE, NULL), *next;
+	pthread_t thread;
+
+	(void)state;
+	assert_int_equal(pthread_barrier_init(&has_it, NULL, 2), 0);
+	assert_int_equal(pthread_barrier_init(&go_on, NULL, 2), 0);
+	assert_int_equal(pthread_create(&thread, NULL, gives_last, last), 0);
+	pthread_barrier_wait(&has_it);
+	next = page_alloc(0, SENSITIVE, NULL);
+	assert_ptr_not_equal(next, last);
+	pthread_barrier_wait(&go_on);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	page_free(next, 0);
+	page_free(first, 0);
+}
+
+/* What SENSITIVE's bin gave last comes back as GLOBAL memory, and is GLOBAL's. */
+static void test_last_converted(void **state)
+{
+	void *page[PAGEBLOCK_PAGES], *last, *keep, *next;
+	uint8_t *run;
+	unsigned int order, nr = 0;
+
+	(void)state;
+	take_all();
+	run = taken[0].hva;
+	order = taken[0].order;
+	page_split(run, order, PAGEBLOCK_ORDER);
+	page_free(run, PAGEBLOCK_ORDER);
+	last = page_alloc(0, SENSITIVE, NULL);
+	page_free(last, 0);
+	while (nr < PAGEBLOCK_PAGES && (page[nr] = page_alloc(0, GLOBAL, NULL)) &&
+	       page[nr++] != last)
+		;
+	assert_ptr_equal(page[nr - 1], last);
+	keep = page_alloc(0, GLOBAL, NULL); /* and the block with it */
+	page_free(last, 0);
+	assert_ptr_equal(page_alloc(0, GLOBAL, NULL), last);
+	page_free(last, 0);
+	assert_ptr_equal(pagecache_last(&this_cpu(pagecache).bin[GLOBAL]), page_of(last));
+	next = page_alloc(0, SENSITIVE, NULL);
+	assert_null(next);
+	page_free(keep, 0);
+	while (--nr)
+		page_free(page[nr - 1], 0);
+	for (uint64_t i = PAGEBLOCK_PAGES; i < 1UL << order; i += PAGEBLOCK_PAGES)
+		page_free(run + i * PAGE_SIZE, PAGEBLOCK_ORDER);
+	taken[0] = taken[--nr_taken];
+	give_all();
 }
 
 /* A random walk of single pages: what a class freed only that class gets, content and all. */
@@ -284,6 +392,9 @@ int main(void)
 		cmocka_unit_test_teardown(test_fault_injection, check_all_returned),
 		cmocka_unit_test_teardown(test_two_cpus, check_all_returned),
 		cmocka_unit_test_teardown(test_asked, check_all_returned),
+		cmocka_unit_test_teardown(test_last, check_all_returned),
+		cmocka_unit_test_teardown(test_last_of_two, check_all_returned),
+		cmocka_unit_test_teardown(test_last_converted, check_all_returned),
 		cmocka_unit_test_teardown(test_walk, check_all_returned),
 	};
 

@@ -239,6 +239,7 @@ static void *run_cpu(void *arg)
 {
 	struct cpu *cpu = arg;
 
+	cpu_number = (uint32_t)(cpu - cpus) + 1;
 	use(cpu->before);
 	cpu->cache = this_cpu_ptr(pagecache);
 	pthread_barrier_wait(&cpu->cached);
@@ -315,6 +316,53 @@ static void test_trim_asks(void **state)
 	assert_int_equal(owner->pool.nr_pages, 0);
 }
 
+static void *freeing_cpu(void *hva)
+{
+	cpu_number = 1;
+	page_free(hva, 0);
+	pagecache_retire();
+	return NULL;
+}
+
+/* Takes @hva for the rival, wherever it is in the block that he gets. */
+static void *taking_cpu(void *hva)
+{
+	void *page[PAGEBLOCK_PAGES];
+	unsigned int nr = 0;
+
+	cpu_number = 1;
+	do
+		assert_non_null(page[nr] = page_alloc(0, LOCAL, rival()));
+	while (page[nr++] != hva && nr < PAGEBLOCK_PAGES);
+	assert_ptr_equal(page[nr - 1], hva);
+	while (--nr)
+		page_free(page[nr - 1], 0);
+	pagecache_retire();
+	return NULL;
+}
+
+/* What a bin gave last to one owner is another's of the same bin when it comes back, and stays his. */
+static void test_last_changes_hands(void **state)
+{
+	struct mem_owner *owner = &many[0];
+	void *last, *next;
+	pthread_t thread;
+
+	(void)state;
+	use(owner);
+	last = page_alloc(0, LOCAL, owner);
+	assert_int_equal(pthread_create(&thread, NULL, freeing_cpu, last), 0);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	mem_owner_trim(owner);
+	assert_int_equal(owner->pool.nr_pages, 0);
+	assert_int_equal(pthread_create(&thread, NULL, taking_cpu, last), 0);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	page_free(last, 0);
+	next = page_alloc(0, LOCAL, owner);
+	assert_ptr_equal(pfn_to_pageblock(page_to_pfn(page_of(next)))->owner, owner);
+	page_free(next, 0);
+}
+
 /* A random walk of many owners and both classes: everybody gets his own, and all comes back as they end. */
 static void test_walk(void **state)
 {
@@ -368,6 +416,7 @@ int main(void)
 		cmocka_unit_test_teardown(test_reclaimed, end),
 		cmocka_unit_test_teardown(test_end_on_cpus, end),
 		cmocka_unit_test_teardown(test_trim_asks, end),
+		cmocka_unit_test_teardown(test_last_changes_hands, end),
 		cmocka_unit_test_teardown(test_walk, end),
 	};
 

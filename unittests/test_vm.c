@@ -12,6 +12,7 @@
 #include "mm/kmalloc.h"
 #include "mm/ptable.h"
 #include "vmm/guestmem.h"
+#include "vmm/loader.h"
 #include "vmm/vcpu.h"
 #include "vmm/vm.h"
 
@@ -357,16 +358,47 @@ static void test_moves(void **state)
 	assert_nothing_left(used);
 }
 
+/* What an image gets of which nothing was said: as a file that Linux would be known by, and as any other. */
+static void test_defaults(void **state)
+{
+	static const struct {
+		struct vm_options given;
+		bool is_linux;
+		enum vm_platform platform;
+		bool apic;
+		unsigned int mem_mib;
+	} cases[] = {
+		{ { .cpus = 1 }, false, VM_PLATFORM_NONE, false, 64 },
+		{ { .cpus = 1, .platform = VM_PLATFORM_PIC }, false, VM_PLATFORM_PIC, false, 64 },
+		{ { .cpus = 1 }, true, VM_PLATFORM_APIC, true, 128 },
+		{ { .cpus = 1, .mem_mib = 3840 }, true, VM_PLATFORM_APIC, true, 3840 },
+		{ { .cpus = 1, .mem_mib = 3841 }, true, VM_PLATFORM_PIC, false, 3841 },
+		{ { .cpus = 1, .apic_given = true }, true, VM_PLATFORM_PIC, false, 128 },
+		{ { .cpus = 2, .apic = true }, true, VM_PLATFORM_APIC, true, 128 },
+		{ { .cpus = 1, .platform = VM_PLATFORM_NONE }, true, VM_PLATFORM_NONE, false, 128 },
+		{ { .cpus = 1, .platform = VM_PLATFORM_PIC }, true, VM_PLATFORM_PIC, false, 128 },
+	};
+	uint8_t image[0x300] = { [0x1fe] = 0x55, [0x1ff] = 0xaa };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct vm_options o = cases[i].given;
+
+		memcpy(image + 0x202, cases[i].is_linux ? "HdrS" : "none", 4);
+		loader_defaults(&o, image, sizeof(image));
+		assert_int_equal(o.platform, cases[i].platform);
+		assert_int_equal(o.apic, cases[i].apic);
+		assert_int_equal(o.mem_mib, cases[i].mem_mib);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_each_allocation_fails),
-		cmocka_unit_test(test_wrong_image),
-		cmocka_unit_test(test_too_much_memory),
-		cmocka_unit_test(test_two),
-		cmocka_unit_test(test_registers_are_local),
-		cmocka_unit_test(test_several_vcpus),
-		cmocka_unit_test(test_moves),
+		cmocka_unit_test(test_defaults),      cmocka_unit_test(test_each_allocation_fails),
+		cmocka_unit_test(test_wrong_image),   cmocka_unit_test(test_too_much_memory),
+		cmocka_unit_test(test_two),	      cmocka_unit_test(test_registers_are_local),
+		cmocka_unit_test(test_several_vcpus), cmocka_unit_test(test_moves),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);

@@ -10,6 +10,12 @@ DefinitionBlock ("dsdt.aml", "DSDT", 2, "VESTIB", "VESTIBUL", 1)
 		Device (PCI0)
 		{
 			Name (_HID, EisaId ("PNP0A03"))
+			/* Pins of the I/O APIC: IRQ_CONSOLE and IRQ_DISK of vmm/platform.h, for the slots of vmm/dev/pci.h. */
+			Name (_PRT, Package ()
+			{
+				Package () { 0x0001FFFF, 0, 0, 10 },
+				Package () { 0x0002FFFF, 0, 0, 11 }
+			})
 			Name (_CRS, ResourceTemplate ()
 			{
 				WordBusNumber (ResourceProducer, MinFixed, MaxFixed, PosDecode, 0, 0, 0, 0, 1)

@@ -306,6 +306,21 @@ static __init void fill_xsave(void)
 	cpuid_guest.xcr0 = d->eax;
 }
 
+/*
+ * Systems choose how they copy and clear by IA32_MISC_ENABLE and these together: what it says has to be true of this CPU,
+ * and where strings are not fast, short ones (FSRM) are not either. Linux 6.1 moves memory wrongly with FSRM alone.
+ */
+static __init void fill_strings(void)
+{
+	uint64_t fast = rdmsr(MSR_MISC_ENABLE) & MISC_ENABLE_FAST_STRINGS;
+
+	cpuid_guest.misc_enable = MISC_ENABLE_UNAVAILABLE | fast;
+	if (fast)
+		return;
+	find(7, 0)->ebx &= ~CPUID_7_EBX_ERMS;
+	find(7, 0)->edx &= ~CPUID_7_EDX_FSRM;
+}
+
 /* Instructions that are #UD in a guest unless a control of this CPU enables them. */
 static __init void hide_uncontrolled(void)
 {
@@ -364,6 +379,7 @@ void __init exit_cpuid_init(void)
 	fill_frequencies();
 	fill_xsave();
 	hide_uncontrolled();
+	fill_strings();
 
 	ext8 = find(LEAF_EXTENDED_MAX, 0);
 	phys_bits = ext8->eax & 0xff ? ext8->eax & 0xff : 36;
@@ -372,9 +388,6 @@ void __init exit_cpuid_init(void)
 	cpuid_guest.phys_mask = BITS(phys_bits - 1, 0);
 	cpuid_guest.cr4 = offered_cr4();
 	cpuid_guest.efer = EFER_SCE | EFER_LME | EFER_LMA;
-	/* Systems choose how they copy and clear by the first of these: it has to be true of this CPU. */
-	cpuid_guest.misc_enable =
-		MISC_ENABLE_UNAVAILABLE | (rdmsr(MSR_MISC_ENABLE) & MISC_ENABLE_FAST_STRINGS);
 	if (find(LEAF_EXTENDED + 1, 0)->edx & CPUID_81_EDX_NX)
 		cpuid_guest.efer |= EFER_NXE;
 }

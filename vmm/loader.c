@@ -35,16 +35,25 @@ uint32_t loader_ram(const struct vm *vm, struct guest_ram ram[LOADER_RAM_MAX])
 	return 2;
 }
 
+/* With a local APIC, unless that has been refused or RAM reaches to where it is. */
+static void choose_pc(struct vm_options *o)
+{
+	if (!o->apic_given)
+		o->apic = o->mem_mib <= APIC_MEM_MIB_MAX;
+	o->platform = o->apic ? VM_PLATFORM_APIC : VM_PLATFORM_PIC;
+}
+
 void loader_defaults(struct vm_options *options, const void *image, size_t len)
 {
 	bool is_linux = bzimage_is(image, len);
 
 	if (!options->mem_mib)
 		options->mem_mib = is_linux ? MEM_MIB_LINUX_DEFAULT : MEM_MIB_DEFAULT;
-	if (options->platform == VM_PLATFORM_DEFAULT)
-		options->platform = !is_linux		? VM_PLATFORM_NONE
-				    : options->cpus > 1 ? VM_PLATFORM_APIC
-							: VM_PLATFORM_PIC;
+	if (options->platform != VM_PLATFORM_DEFAULT)
+		return;
+	options->platform = VM_PLATFORM_NONE;
+	if (is_linux)
+		choose_pc(options);
 }
 
 /* The plan has been checked against the RAM: a failing copy is our bug, but no reason to panic. */

@@ -5,8 +5,8 @@
 #include "vmm/vm.h"
 
 /*
- * Fills in what @options leave to the kind of image: memory and platform. A Linux kernel gets 128 MiB and a PC, with
- * I/O APIC and ACPI if it has several vCPUs; any other image 64 MiB and nothing but COM1.
+ * Fills in what @options leave to the kind of image: memory and platform. A Linux kernel gets 128 MiB and a PC
+ * with I/O APIC and ACPI; any other image 64 MiB and nothing but COM1.
  */
 void loader_defaults(struct vm_options *options, const void *image, size_t len);
 

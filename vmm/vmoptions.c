@@ -12,8 +12,8 @@
 #include "vmm/acpi.h"
 #include "vmm/vmoptions.h"
 
-#define MEM_MIB_MAX	 (PHYS_LIMIT >> 20)
-#define APIC_MEM_MIB_MAX (unsigned int)(ACPI_PCI_BASE >> 20)
+#define MEM_MIB_MAX (PHYS_LIMIT >> 20)
+_Static_assert(APIC_MEM_MIB_MAX == ACPI_PCI_BASE >> 20, "vmm/vmoptions.h");
 
 /* Where the complaint goes. */
 struct why {

@@ -8,6 +8,9 @@
 #define VM_NAME_MAX 32 /* with the closing NUL */
 #define VCPUS_MAX   8
 
+#define APIC_MEM_MIB_MAX \
+	3840U /* of mem= with a local APIC: RAM ends below what lies behind it (vmm/acpi.h) */
+
 enum vm_domain {
 	VM_DOMAIN_VM,	/* one ASI domain for the whole VM */
 	VM_DOMAIN_VCPU, /* one for each vCPU */

@@ -41,18 +41,18 @@ def case(name, options="", cmdline=QUIET, number=1, **more):
 
 
 CASES = [
-    case("linux"),
+    case("linux", expected=OFF),
+    case("linux-pic", ",platform=pic", long=True),
     case("linux-smp", ",cpus=2", TWO, boot=("--cpus", "2"), expected=OFF, output=SMP),
-    Case("memtest", [(f"{OUT}/memtest.bin,mem=24,limit=12000", "console=ttyS0,115200 nosmp")], expected=("stopped", "time-limit"),
+    Case("memtest", [(f"{OUT}/memtest.bin,mem=24,platform=pic,limit=12000", "console=ttyS0,115200 nosmp")], expected=("stopped", "time-limit"),
          output=(r"Memtest86\+", r"Address test, walking ones", r"Address test, own address", r"Moving inversions", r"Errors: 0 ")),
-    case("linux-apic", ",platform=apic", expected=OFF, long=True),
     case("linux-smp-one-cpu", ",cpus=2", TWO, expected=OFF, output=SMP, long=True),
     case("linux-strict", ",cpus=2,asi=strict", TWO, boot=("--cpus", "2"), expected=OFF, output=SMP, long=True),
     case("linux-vcpu-domains", ",cpus=2,domain=vcpu,guest-map=none", TWO, boot=("--cpus", "2"), expected=OFF, output=SMP, long=True),
     # Without ASI the L1D is flushed at each entry, for which this model has an MSR.
-    case("linux-no-asi", ",platform=apic,asi=off", boot=("--cpu-model", "corei7_icelake_u"), expected=OFF, restricted=False, long=True),
-    case("linux-twice", ",platform=apic", number=2, boot=("--cpus", "2", "--mem", "512"), expected=OFF, long=True),
-    case("linux-secrets", ",platform=apic", boot=("--cmdline", "secrets=on"), expected=OFF, long=True),
+    case("linux-no-asi", ",asi=off", boot=("--cpu-model", "corei7_icelake_u"), expected=OFF, restricted=False, long=True),
+    case("linux-twice", number=2, boot=("--cpus", "2", "--mem", "512"), expected=OFF, long=True),
+    case("linux-secrets", boot=("--cmdline", "secrets=on"), expected=OFF, long=True),
 ]
 
 

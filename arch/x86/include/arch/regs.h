@@ -195,10 +195,12 @@ enum vector {
 #define CPUID_7_EBX_FSGSBASE   (1U << 0)
 #define CPUID_7_EBX_TSC_ADJUST (1U << 1)
 #define CPUID_7_EBX_SMEP       (1U << 7)
+#define CPUID_7_EBX_ERMS       (1U << 9)
 #define CPUID_7_EBX_INVPCID    (1U << 10)
 #define CPUID_7_EBX_RTM	       (1U << 11)
 #define CPUID_7_EBX_RDSEED     (1U << 18)
 #define CPUID_7_EBX_SMAP       (1U << 20)
+#define CPUID_7_EDX_FSRM       (1U << 4)
 #define CPUID_7_EDX_MD_CLEAR   (1U << 10)
 #define CPUID_7_EDX_IBRS       (1U << 26) /* IA32_SPEC_CTRL and IA32_PRED_CMD.IBPB */
 #define CPUID_7_EDX_L1D_FLUSH  (1U << 28)
