@@ -8,12 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
-#include "arch/world.h"
 #include "boot/guests.h"
 #include "boot/measure.h"
 #include "boot/monitor_internal.h"
 #include "drivers/console.h"
 #include "lib/log.h"
+#include "unittests/fake/world.h"
 #include "unittests/seed.h"
 #include "vmm/audit.h"
 #include "vmm/monitor.h"
@@ -31,7 +31,6 @@ static size_t got_room;	       /* that a guest has for more */
 static bool attached[GUESTS];
 
 static bool held, busy; /* by the monitor; by others */
-static bool world_stands;
 static unsigned int asked, nr_stops, nr_ends;
 static uint64_t found; /* violations by the next audit */
 
@@ -159,18 +158,6 @@ void vm_stop_all(const char *reason)
 	assert_string_equal(reason, "audit");
 	assert_true(world_stands);
 	nr_stops += 100;
-}
-
-void world_stop(void)
-{
-	assert_false(world_stands);
-	world_stands = true;
-}
-
-void world_resume(void)
-{
-	assert_true(world_stands);
-	world_stands = false;
 }
 
 uint64_t audit_report(const char *when)

@@ -10,6 +10,7 @@
 #include "arch/vmx.h"
 #include "vmm/audit.h"
 #include "unittests/fake/vmx.h"
+#include "unittests/fake/world.h"
 #include "vmm/abi.h"
 #include "vmm/exit.h"
 #include "vmm/guestram.h"
@@ -26,20 +27,6 @@ static unsigned int nr_asi_exit, nr_steps;
 void asi_exit(void)
 {
 	nr_asi_exit++;
-}
-
-static bool world_stands;
-
-void world_stop(void)
-{
-	assert_false(world_stands);
-	world_stands = true;
-}
-
-void world_resume(void)
-{
-	assert_true(world_stands);
-	world_stands = false;
 }
 
 bool audit_step(struct audit_walk *walk)
