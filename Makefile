@@ -97,7 +97,7 @@ linux-all: deps ## Linux in every mode: without ASI, a domain for each vCPU, two
 	$Q$(MAKE) --no-print-directory all linux
 	$Qscripts/test --long --only '^linux'
 
-attack: all ## two guests that cause ten million exits at random, with audits (N=exits SEED=n)
+attack: all ## four guests that cause ten million exits and as many accesses to devices at random, with audits (N=of each SEED=n)
 	$Qscripts/attack --exits $(N) --seed $(SEED)
 N := 10000000
 SEED := 1

@@ -48,9 +48,14 @@ static void add_row(enum asi_cause cause, uint32_t domain, uint64_t rip, uint64_
 		lost++;
 		return;
 	}
-	rows[nr] = (struct asi_crossing){ cause, domain, rip, caller, address, 1, "" };
+	rows[nr] = (struct asi_crossing){ .cause = cause,
+					  .domain = domain,
+					  .rip = rip,
+					  .caller = caller,
+					  .address = address,
+					  .count = 1 };
 	if (cause == ASI_BY_FAULT)
-		asi_describe(address, rows[nr].what, sizeof(rows[nr].what));
+		rows[nr].bytes = asi_describe(address, rows[nr].what, sizeof(rows[nr].what));
 }
 
 /* Not on the way of each switch between vCPUs. */
@@ -69,8 +74,10 @@ void crossing_note(enum asi_cause cause, const struct asi *asi, uint64_t rip, ui
 {
 	struct asi_crossing *row = row_of(cause, rip, caller, address);
 
-	if (likely(row))
+	if (likely(row)) {
 		row->count++;
+		row->others |= row->domain != asi->id;
+	}
 	if (unlikely(!row || trace_is_used))
 		note_more(row, cause, asi, rip, caller, address, error);
 }

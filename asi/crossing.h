@@ -16,10 +16,12 @@
 struct asi_crossing {
 	enum asi_cause cause;
 	uint32_t domain;  /* id: whose space was left, the first time */
+	bool others;	  /* another domain's was left here too */
 	uint64_t rip;	  /* the instruction; by call, where asi_exit() was called */
 	uint64_t caller;  /* return address of the function that @rip is in; 0: not known */
 	uint64_t address; /* touched the first time; 0 by call */
 	uint64_t count;
+	uint64_t bytes;		      /* that would be shown with it, then: see asi_describe() */
 	char what[CROSSING_WHAT_MAX]; /* that owned it then; "" by call */
 };
 
@@ -41,6 +43,8 @@ uint64_t asi_crossings_lost(void);
 
 /*
  * What the memory at @va is, in words: the symbol, slab cache, vmalloc area, per-CPU variable, or class
- * and owner of the page. Writes at most @size bytes to @buf. Unrestricted.
+ * and owner of the page. Writes at most @size bytes to @buf. Returns how many bytes can only have one
+ * class, that of @va: the variable (of all CPUs), the cache's slabs, the area, the run of pages; 0 if
+ * nobody can choose one. Unrestricted.
  */
-void asi_describe(uint64_t va, char *buf, size_t size);
+uint64_t asi_describe(uint64_t va, char *buf, size_t size);

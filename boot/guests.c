@@ -395,6 +395,7 @@ uint8_t guests_run(bool selftest_passed, const struct options *o)
 	can_type = o->monitor != MONITOR_OFF && !refusal && nr_made;
 	guests_report_surfaces();
 	report_details(o->detail);
+	report_guests_begin();
 	if (refusal)
 		log_error("no guest is run: %s", refusal);
 	else if (nr_made)

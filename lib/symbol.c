@@ -17,14 +17,21 @@ extern const char symbol_table_strings[];
 #define SYMBOL_BASE \
 	0xffffffff80000000UL /* IMAGE_BASE of arch/layout.h, which lib may not include */
 
-const char *symbol_lookup(uint64_t addr, uint64_t *offset)
+static struct symbol symbol_of_rank(uint32_t i)
+{
+	return (struct symbol){ .addr = SYMBOL_BASE + symbol_table_addresses[i],
+				.len = symbol_table_addresses[i + 1] - symbol_table_addresses[i],
+				.name = symbol_table_strings + symbol_table_names[i] };
+}
+
+bool symbol_holding(uint64_t addr, struct symbol *out)
 {
 	uint32_t low = 0, high = symbol_table_count;
 	uint64_t at = addr - SYMBOL_BASE;
 
 	if (high < 2 || addr < SYMBOL_BASE || at < symbol_table_addresses[0] ||
 	    at >= symbol_table_addresses[high - 1])
-		return NULL;
+		return false;
 	/* addresses[low] <= at < addresses[high]: of symbols at one address, the last is found. */
 	for (high--; high - low > 1;) {
 		uint32_t middle = low + (high - low) / 2;
@@ -34,8 +41,18 @@ const char *symbol_lookup(uint64_t addr, uint64_t *offset)
 		else
 			high = middle;
 	}
-	*offset = at - symbol_table_addresses[low];
-	return symbol_table_strings + symbol_table_names[low];
+	*out = symbol_of_rank(low);
+	return true;
+}
+
+const char *symbol_lookup(uint64_t addr, uint64_t *offset)
+{
+	struct symbol s;
+
+	if (!symbol_holding(addr, &s))
+		return NULL;
+	*offset = addr - s.addr;
+	return s.name;
 }
 
 bool symbol_find(const char *name, size_t len, struct symbol *out)
@@ -45,9 +62,7 @@ bool symbol_find(const char *name, size_t len, struct symbol *out)
 
 		if (strlen(found) != len || memcmp(found, name, len) != 0)
 			continue;
-		out->addr = SYMBOL_BASE + symbol_table_addresses[i];
-		out->len = symbol_table_addresses[i + 1] - symbol_table_addresses[i];
-		out->name = found;
+		*out = symbol_of_rank(i);
 		return true;
 	}
 	return false;

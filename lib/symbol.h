@@ -9,18 +9,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/*
- * The symbol that holds @addr, and in *@offset how far into it; NULL if @addr
- * lies outside the image. The string lives for ever.
- */
+struct symbol {
+	uint64_t addr, len; /* up to the next symbol */
+	const char *name;   /* lives for ever */
+};
+
+/* The symbol that holds @addr; false if @addr lies outside the image. */
+bool symbol_holding(uint64_t addr, struct symbol *out);
+/* Its name alone, and in *@offset how far into it @addr is; NULL if there is none. */
 const char *symbol_lookup(uint64_t addr, uint64_t *offset);
 
-/*
- * The address of the symbol named @name (@len bytes), the lowest one where several files have one of that name, how many
- * bytes it has up to the next symbol, and its name, which lives for ever. False if there is none.
- */
-struct symbol {
-	uint64_t addr, len;
-	const char *name;
-};
+/* The symbol named @name (@len bytes), the lowest one where several files have one of that name. False if there is none. */
 bool symbol_find(const char *name, size_t len, struct symbol *out);

@@ -173,7 +173,7 @@ MUTANTS = [
     ("ptable-tables-leak", "ptable", (PTABLE, "tree_free(pt, entry_hpa(table[i], 0), level - 1);", ";")),
     # What a domain maps.
     ("hide-global-no-flush", "asi_map", (MAP, "asi_flush_global(DIRECTMAP_BASE + first.v, len);", "")),
-    ("hide-local-no-flush", "asi_map", ("asi/shootdown.c", "while (flush_one_of(owner, &id, va, len, unmap, &f))\n\t\tfinish_domains(&f);", "while (flush_one_of(owner, &id, va, len, unmap, &f))\n\t\t;")),
+    ("hide-local-no-flush", "asi_map asi_shootdown", ("asi/shootdown.c", "while (flush_one_of(owner, &id, va, len, unmap, &f))\n\t\tfinish_domains(&f);", "while (flush_one_of(owner, &id, va, len, unmap, &f))\n\t\t;")),
     ("hide-local-stays-mapped", "asi_map",
      ("asi/shootdown.c", "ptable_note_flush(&asi->pt, ptable_unmap(&asi->pt, va, len));", ";")),
     ("hide-global-one-block", "asi_map",
@@ -235,6 +235,14 @@ MUTANTS = [
     ("shoot-end-no-wait", "asi_shootdown", (SHOOT, "spin_unlock(&asi_lock, flags);\n\tmemory_fence();\n\twait_for_others(&f);", "spin_unlock(&asi_lock, flags);")),
     ("shoot-lock-held-unseen", "asi_shootdown", (SHOOT, "ASSERT(!this_cpu(locks_held));", "")),
     ("shoot-host-only", "asi_shootdown", (SHOOT, "if (class == LOCAL)\n\t\tasi_flush_owner(owner, 0, ~0UL);", "if (class == LOCAL)\n\t\t;")),
+    # What the records say of crossings.
+    ("crossing-one-domain", "asi_crossing", ("asi/crossing.c", "row->others |= row->domain != asi->id;", "")),
+    ("crossing-others-always", "asi_crossing", ("asi/crossing.c", "row->others |= row->domain != asi->id;", "row->others = true;")),
+    ("crossing-regions-one", "asi_crossing", ("asi/crossing.c", " &&\n\t\t    PML4_SLOT(row->address) == PML4_SLOT(address)", "")),
+    ("crossing-table-full", "asi_crossing", ("asi/crossing.c", "\t\tlost++;\n\t\treturn;", "\t\tlost++;\n\t\tnr = 0;")),
+    ("describe-one-cpu", "asi_crossing", ("asi/describe.c", " * cpus_nr();", ";")),
+    ("describe-one-object", "asi_crossing", ("asi/describe.c", "READ_ONCE(cache->nr_slabs) * (PAGE_SIZE << cache->order)", "cache->stride")),
+    ("describe-page-not-run", "asi_crossing", ("asi/describe.c", "return PAGE_SIZE << page->order;", "return PAGE_SIZE;")),
     # The sibling stun.
     ("stun-no-wait", "asi_stun asi_stun_walk", (STUN, "} while (waiting);", "} while (false);")),
     ("stun-no-kick", "asi_stun", (STUN, "kick_threads(waiting);", "")),
@@ -569,6 +577,8 @@ MUTANTS = [
     ("pci-any-bus", "devices", (PCI, " || bus ||", " ||")),
     ("pci-any-function", "devices", (PCI, "(p->address & 0x700) || ", "")),
     ("pci-bridge-written", "devices", (PCI, "if (!kinds[slot].has_bar)\n\t\treturn;\n\tswitch", "switch")),
+    ("bios-data-none", "vm", ("vmm/platform_create.c", "err = place_bios_data(vm);", "err = 0;")),
+    ("bios-data-first-only", "vm", ("vmm/platform_create.c", "!err && i < ARRAY_SIZE(words)", "i < 1")),
     ("disk-cut", "vm", ("vmm/platform_create.c", "DIV_ROUND_UP(vm->options.disk_len, BLK_SECTOR)", "vm->options.disk_len / BLK_SECTOR")),
     ("disk-kept", "vm", ("vmm/platform_create.c", "vfree(vm->platform.disk.data);", "")),
     ("disk-not-counted", "vm", ("vmm/vm.c", "OVERHEAD_MIB + disk_mib ||", "OVERHEAD_MIB ||"), ("vmm/vm.c", "OVERHEAD_MIB - disk_mib", "OVERHEAD_MIB")),

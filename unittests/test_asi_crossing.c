@@ -4,7 +4,9 @@
 #include <string.h>
 #include "unittests/memory.h"
 #include "arch/trace.h"
+#include "arch/cpus.h"
 #include "asi/crossing.h"
+#include "lib/symbol.h"
 #include "mm/memmap.h"
 #include "mm/page.h"
 #include "mm/slab.h"
@@ -16,18 +18,24 @@
 #define TRACE	 128
 
 uint64_t fake_tsc;
-static struct asi domain = { .id = 7 };
-static struct slab_cache cache = { .name = "things" };
+static struct asi domain = { .id = 7 }, other = { .id = 8 };
+static struct slab_cache cache = { .name = "things", .order = 1, .nr_slabs = 3 };
 static const void *in_slab;
 
 /* ---- what describe.c asks ---- */
 
-const char *symbol_lookup(uint64_t addr, uint64_t *offset)
+bool symbol_holding(uint64_t addr, struct symbol *out)
 {
-	if (addr < STATIC || addr >= TEMPLATE + 0x100)
-		return NULL;
-	*offset = addr - (addr >= TEMPLATE ? TEMPLATE : STATIC);
-	return addr >= TEMPLATE ? "per_cpu_thing" : "thing";
+	static const struct symbol thing = { STATIC, TEMPLATE - STATIC, "thing" };
+	static const struct symbol per_cpu_thing = { TEMPLATE, 0x100, "per_cpu_thing" };
+
+	*out = addr < TEMPLATE ? thing : per_cpu_thing;
+	return addr >= STATIC && addr < TEMPLATE + 0x100;
+}
+
+uint32_t cpus_nr(void)
+{
+	return 3;
 }
 
 uint64_t percpu_template(uint64_t va)
@@ -88,6 +96,8 @@ static void test_rows(void **state)
 	assert_int_equal(row.address, STATIC);
 	assert_int_equal(row.domain, 7);
 	assert_string_equal(row.what, "static thing+0x0");
+	assert_int_equal(row.bytes, TEMPLATE - STATIC);
+	assert_false(row.others);
 	assert_true(find(100, 2, &row));
 	assert_string_equal(row.what, "static thing+0x20");
 	assert_true(find(200, 0, &row));
@@ -96,6 +106,10 @@ static void test_rows(void **state)
 	assert_string_equal(row.what, "");
 	assert_true(find(200, 9, &row));
 	assert_int_equal(row.count, 1);
+
+	crossing_note(ASI_BY_FAULT, &other, 200, 9, AREA, 2);
+	assert_true(find(200, 9, &row));
+	assert_true(row.others);
 
 	/* The most frequent first. */
 	assert_true(asi_crossing_get(0, &row));
@@ -124,6 +138,8 @@ static void test_full(void **state)
 	note(ASI_BY_FAULT, 5000, 0, STATIC);
 	assert_true(find(5000, 0, &row));
 	assert_int_equal(row.count, 2);
+	assert_true(find(200, 0, &row)); /* of test_rows: the most frequent of all */
+	assert_int_equal(row.count, 20);
 }
 
 /* Each goes to the trace, one by fault with the address and the error code behind it. */
@@ -150,11 +166,11 @@ static void test_trace(void **state)
 	assert_int_equal(trace_arg(&e), TRACE_BY_CALL | 9001);
 }
 
-static void says(uint64_t va, const char *want)
+static void says(uint64_t va, uint64_t bytes, const char *want)
 {
 	char buf[CROSSING_WHAT_MAX];
 
-	asi_describe(va, buf, sizeof(buf));
+	assert_int_equal(asi_describe(va, buf, sizeof(buf)), bytes);
 	assert_string_equal(buf, want);
 }
 
@@ -167,16 +183,17 @@ static void test_describe(void **state)
 	mem_owner_init(&owner, 3);
 	page = page_alloc(2, SENSITIVE, NULL);
 	local = page_alloc(0, LOCAL, &owner);
-	says(STATIC + 0x10, "static thing+0x10");
-	says(PERCPU_SENSITIVE_BASE + 8, "per-CPU per_cpu_thing+0x8");
-	says(AREA + 0x1001, "vmalloc area 0xffff908000005000 of 8192 bytes, at 4097");
-	says((uint64_t)page, "sensitive page, used, order 2, owner 0");
-	says((uint64_t)page + 3 * PAGE_SIZE + 5, "sensitive page, used, order 2, owner 0");
-	says((uint64_t)local, "local page, used, order 0, owner 3");
+	says(STATIC + 0x10, TEMPLATE - STATIC, "static thing+0x10");
+	says(PERCPU_SENSITIVE_BASE + 8, 3 * 0x100, "per-CPU per_cpu_thing+0x8");
+	says(AREA + 0x1001, 0x2000, "vmalloc area 0xffff908000005000 of 8192 bytes, at 4097");
+	says((uint64_t)page, 4 * PAGE_SIZE, "sensitive page, used, order 2, owner 0");
+	says((uint64_t)page + 3 * PAGE_SIZE + 5, 4 * PAGE_SIZE,
+	     "sensitive page, used, order 2, owner 0");
+	says((uint64_t)local, PAGE_SIZE, "local page, used, order 0, owner 3");
 	in_slab = page;
-	says((uint64_t)page, "slab things");
+	says((uint64_t)page, 3 * 2 * PAGE_SIZE, "slab things");
 	in_slab = NULL;
-	says(SELF_PAGE, "somewhere");
+	says(SELF_PAGE, 0, "somewhere");
 	page_free(page, 2);
 	page_free(local, 0);
 	mem_owner_destroy(&owner);

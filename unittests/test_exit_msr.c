@@ -56,6 +56,7 @@ static void test_reads(void **state)
 		uint64_t value;
 	} cases[] = {
 		{ MSR_APIC_BASE, 0xfee00100 },
+		{ 0x17, 0 }, /* IA32_PLATFORM_ID */
 		{ MSR_FEATURE_CONTROL, 1 },
 		{ MSR_BIOS_SIGN_ID, 0x100000000 },
 		{ MSR_TSC_ADJUST, 0 },
@@ -79,8 +80,8 @@ static void test_reads(void **state)
 /* All that is not in the table: each small number, and random ones. */
 static void test_unknown(void **state)
 {
-	static const uint32_t known[] = { 0x1b,	 0x3a,	0x3b,  0x79,  0x8b,	 0xfe,
-					  0x1a0, 0x1d9, 0x277, 0x2ff, 0xc0000080 };
+	static const uint32_t known[] = { 0x17, 0x1b,  0x3a,  0x3b,  0x79,  0x8b,
+					  0xfe, 0x1a0, 0x1d9, 0x277, 0x2ff, 0xc0000080 };
 	static const uint32_t hidden[] = { 0x48,  0x49,	 0xda0, 0x10a, 0x10b,
 					   0x480, 0x6e0, 0x800, 0x8ff, 0x4b564d00 };
 
@@ -97,7 +98,8 @@ static void test_unknown(void **state)
 		check_gp(read_msr(msr));
 		check_gp(write_msr(msr, 0));
 	}
-	check_gp(read_msr(0x79)); /* write-only */
+	check_gp(read_msr(0x79));     /* write-only */
+	check_gp(write_msr(0x17, 0)); /* read-only */
 	seed_start(7);
 	for (int i = 0; i < 10000; i++) {
 		uint32_t msr = (uint32_t)seed_below(1UL << 32);

@@ -56,7 +56,7 @@ static void table_make(uint32_t n, const uint32_t *addresses, const char *const 
 	}
 }
 
-/* For every table size, each address finds the last symbol at or below it, as a scan does. */
+/* For every table size, each address finds the last symbol at or below it, as a scan does, and all up to the next one. */
 static void test_lookup_against_scan(void **state)
 {
 	static const uint32_t addresses[] = { 0x10, 0x20, 0x20, 0x31, 0x50, 0x51, 0x60, 0x70 };
@@ -67,20 +67,24 @@ static void test_lookup_against_scan(void **state)
 		table_make(n, addresses, names);
 		for (uint64_t at = 0; at < 0x80; at++) {
 			const char *want = NULL, *got;
-			uint64_t want_offset = 0, offset = 0;
+			uint64_t want_offset = 0, offset = 0, next = 0;
+			struct symbol s;
 
 			/* The last entry is the end and no symbol. */
 			for (uint32_t i = 0; n && i < n - 1 && at < addresses[n - 1]; i++) {
 				if (addresses[i] <= at) {
 					want = names[i];
 					want_offset = at - addresses[i];
+					next = addresses[i + 1];
 				}
 			}
 			got = symbol_lookup(BASE + at, &offset);
 			assert_int_equal(got != NULL, want != NULL);
+			assert_int_equal(symbol_holding(BASE + at, &s), want != NULL);
 			if (got) {
 				assert_string_equal(got, want);
 				assert_int_equal(offset, want_offset);
+				assert_int_equal(s.addr + s.len, BASE + next);
 			}
 		}
 	}

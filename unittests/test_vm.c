@@ -119,6 +119,21 @@ static void check_disk(const struct vm *vm)
 	assert_memory_equal(b->data + sizeof(disk), zeros, sizeof(zeros));
 }
 
+/* Where COM1 is, and the KiB of RAM below the hole: of a PC only. */
+static void check_bios_data(const struct vm *vm)
+{
+	const uint8_t *low = hpa_to_local(vm->ram[0]);
+	uint8_t want[256] = { 0 };
+
+	if (vm->options.platform == VM_PLATFORM_PIC) {
+		want[0] = 0xf8;
+		want[1] = 0x03;
+		want[0x13] = 640 & 0xff;
+		want[0x14] = 640 >> 8;
+	}
+	assert_memory_equal(low + 0x400, want, sizeof(want));
+}
+
 /* Until one is made that never came to the n-th allocation. A large run of RAM has smaller ones to fall back on. */
 static void test_each_allocation_fails(void **state)
 {
@@ -151,6 +166,7 @@ static void test_each_allocation_fails(void **state)
 				assert_int_equal(vm->vcpus[0]->regs[RAX], 0x2badb002);
 				assert_int_equal(fake_vmcs[VMCS_GUEST_RIP], 0x100020);
 				check_disk(vm);
+				check_bios_data(vm);
 				vm_destroy(vm);
 				vm = NULL;
 			} else {

@@ -14,6 +14,7 @@
 enum read_rule { READ_GP, READ_LAPIC, READ_VALUE, READ_MISC, READ_EFER, READ_PAT };
 enum write_rule { WRITE_GP, WRITE_LAPIC, WRITE_IGNORED, WRITE_SAME, WRITE_EFER, WRITE_PAT };
 
+#define MSR_PLATFORM_ID	   0x17
 #define MSR_BIOS_UPDT_TRIG 0x79
 
 /* Some microcode, so that nobody looks for a newer one. */
@@ -31,6 +32,7 @@ static const struct msr {
 	enum write_rule write;
 	uint64_t value;
 } msrs[] = {
+	{ MSR_PLATFORM_ID, READ_VALUE, WRITE_GP, 0 }, /* every CPU has it, and Xen reads it */
 	{ MSR_FEATURE_CONTROL, READ_VALUE, WRITE_GP, FEATURE_CONTROL_LOCKED }, /* VMX off */
 	{ MSR_TSC_ADJUST, READ_VALUE, WRITE_SAME, 0 },
 	{ MSR_BIOS_UPDT_TRIG, READ_GP, WRITE_IGNORED, 0 },

@@ -5,6 +5,7 @@
 #include "lib/string.h"
 #include "mm/vmalloc.h"
 #include "vmm/acpi.h"
+#include "vmm/guestmem.h"
 #include "vmm/platform.h"
 #include "vmm/vm.h"
 
@@ -42,6 +43,25 @@ static int copy_disk(struct vm *vm)
 	return 0;
 }
 
+/*
+ * Words that a BIOS leaves in low memory, for kernels that ask it where COM1 is and how much RAM there is below the hole (IBM,
+ * "PS/2 and PC BIOS Interface Technical Reference", "BIOS data area"). No extended BIOS data area: its word is 0.
+ */
+static int place_bios_data(struct vm *vm)
+{
+	static const struct {
+		uint16_t gpa, value;
+	} words[] = {
+		{ 0x400, COM1_BASE }, { 0x413, 640 }, /* KiB */
+	};
+	int err = 0;
+
+	for (unsigned int i = 0; !err && i < ARRAY_SIZE(words); i++)
+		err = guestmem_write(vm, GPA(words[i].gpa), &words[i].value,
+				     sizeof(words[i].value));
+	return err;
+}
+
 int platform_create(struct vm *vm)
 {
 	int err;
@@ -49,7 +69,9 @@ int platform_create(struct vm *vm)
 	if (vm->options.platform != VM_PLATFORM_PIC && vm->options.platform != VM_PLATFORM_APIC)
 		return 0;
 	platform_start(vm);
-	err = copy_cmdline(vm);
+	err = place_bios_data(vm);
+	if (!err)
+		err = copy_cmdline(vm);
 	if (!err)
 		err = copy_disk(vm);
 	if (!err && vm->options.platform == VM_PLATFORM_APIC)

@@ -24,6 +24,8 @@ void report_mem(void);
 void report_mem_vm(const struct vm *vm);
 /* The @experiment records: what the monitor has exposed. */
 void report_experiment(void);
+/* From here on guests run: what rates in @crossing records count from. */
+void report_guests_begin(void);
 /* A @crossing record for each place in the code that left the restricted space. */
 void report_crossings(void);
 /*

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The @crossing records: which places left the restricted space, the most frequent first; and what is exposed, and so does not count. */
+#include "arch/tsc.h"
 #include "asi/crossing.h"
 #include "asi/expose.h"
 #include "lib/fmt.h"
@@ -9,6 +10,8 @@
 #include "vmm/report.h"
 
 #define PLACE_MAX 80
+
+static uint64_t begin; /* of the time that rates are of, in ticks */
 
 static const char *const causes[ASI_CAUSE_NR] = {
 	[ASI_BY_FAULT] = "fault",
@@ -27,8 +30,14 @@ static const char *place(char buf[PLACE_MAX], uint64_t rip, uint64_t back)
 	return buf;
 }
 
+void report_guests_begin(void)
+{
+	begin = rdtsc();
+}
+
 void report_crossings(void)
 {
+	uint64_t ms = (rdtsc() - begin) / tsc_khz();
 	char rip[PLACE_MAX], caller[PLACE_MAX], what[2 * CROSSING_WHAT_MAX];
 	struct asi_crossing c;
 
@@ -36,9 +45,11 @@ void report_crossings(void)
 		json_escape(what, sizeof(what), c.what);
 		log_info("@crossing "
 			 "{\"cause\":\"%s\",\"rip\":\"%s\",\"caller\":\"%s\",\"domain\":%u,"
-			 "\"address\":\"0x%lx\",\"what\":\"%s\",\"count\":%lu}",
+			 "\"others\":%s,\"address\":\"0x%lx\",\"what\":\"%s\",\"bytes\":%lu,"
+			 "\"count\":%lu,\"rate\":%lu}",
 			 causes[c.cause], place(rip, c.rip, c.cause == ASI_BY_CALL),
-			 place(caller, c.caller, 1), c.domain, c.address, what, c.count);
+			 place(caller, c.caller, 1), c.domain, c.others ? "true" : "false",
+			 c.address, what, c.bytes, c.count, ms ? c.count * 1000 / ms : 0);
 	}
 	if (asi_crossings_lost())
 		log_info("%lu crossings at further places are in no record", asi_crossings_lost());

@@ -11,12 +11,12 @@
  * hypercall (default 50000; 0: none).
  */
 #include "guest-tests/lib/cpu.h"
+#include "guest-tests/lib/random.h"
 #include "vmm/abi.h"
 
 #define FOUR_GIB  0x100000000ull
 #define OUTSIDE	  0xe0000000ull
 #define VIDEO	  0xa0000ull /* no RAM there */
-#define MIX	  0x9e3779b97f4a7c15ull
 #define VECTOR	  0x51
 #define REASONS	  70
 #define CHUNK	  1000 /* acts between two looks at the count of exits */
@@ -28,15 +28,12 @@ static u8 buffer[2 * PAGE_SIZE] __attribute__((aligned(4096)));
 
 static u64 random(void)
 {
-	state ^= state << 13;
-	state ^= state >> 7;
-	state ^= state << 17;
-	return state * MIX;
+	return random_next(&state);
 }
 
 static u64 below(u64 n)
 {
-	return (random() >> 20) % n;
+	return random_below(&state, n);
 }
 
 static void on_nmi(struct trap_frame *f)
@@ -366,10 +363,10 @@ void guest_main(void)
 	if (!need_hypervisor("attacker"))
 		finish();
 	audit_every = arg_u64("audit", 50000);
-	state = seed * MIX | 1;
+	state = random_start(seed);
 	print("attacker: seed %lu, %lu exits\n", seed, n);
 	for (unsigned int i = 0; i < ARRAY_SIZE(canary); i++)
-		canary[i] = i * MIX ^ seed;
+		canary[i] = i * RANDOM_MIX ^ seed;
 	trap_hook(VEC_NMI, on_nmi);
 	trap_hook(VEC_DB, on_debug);
 	do {
@@ -382,7 +379,7 @@ void guest_main(void)
 	} while (done < n);
 	hypercall(HC_TSC_EXIT, 0, 0, 0);
 	for (unsigned int i = 0; i < ARRAY_SIZE(canary); i++)
-		lost += canary[i] != (i * MIX ^ seed);
+		lost += canary[i] != (i * RANDOM_MIX ^ seed);
 	print("attacker: %lu acts, %lu exits, %lu naps, %lu NMIs, %u interrupts\n", acts, done,
 	      naps, nmis, irq_total);
 	print("attacker: %lu exits left the restricted space\n", exits_left());

@@ -5,13 +5,14 @@
 #include "guest-tests/lib/console.h"
 #include "guest-tests/lib/cpu.h"
 
-enum { COM1 = 0x3f8, IER = 1, FCR = 2, LCR = 3, LSR = 5, LSR_THRE = 0x20 };
+enum { COM1 = 0x3f8, IER = 1, FCR = 2, LCR = 3, MCR = 4, LSR = 5, LSR_THRE = 0x20 };
 
 void console_init(void)
 {
 	outb(COM1 + IER, 0);
 	outb(COM1 + FCR, 1);
 	outb(COM1 + LCR, 3); /* 8 data bits */
+	outb(COM1 + MCR, 3); /* DTR and RTS, no loopback */
 }
 
 static void put(char c)

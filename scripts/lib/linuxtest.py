@@ -1,6 +1,6 @@
 """Unmodified systems as guests: Debian's kernel to userspace and its verdict, alone, on several vCPUs, twice at once, and in
-every mode of isolation; memtest86+ through its first tests. Their packages come by the network (scripts/linux); where they
-cannot be had, the tests are skipped."""
+every mode of isolation; memtest86+ through its first tests; GNU Mach and Xen, which come by Multiboot, up to where they miss
+what they should start. Their packages come by the network (scripts/linux); where they cannot be had, the tests are skipped."""
 import collections
 import hashlib
 import os
@@ -21,8 +21,9 @@ SHARE_BEFORE, SHARE_AFTER = 0.99, 0.999  # of exits that are served restricted, 
 
 # guests: (options, kernel's command line) each. @boot: options of scripts/run. @expected: verdict and reason of each guest;
 # @output: of each, lines that have to be there. @restricted: whether the shares above are demanded. @long: left out unless
-# asked for.
-Case = collections.namedtuple("Case", "name guests boot expected output restricted long", defaults=((), ("pass", None), (), True, False))
+# asked for. @other: it is not Linux.
+Case = collections.namedtuple("Case", "name guests boot expected output restricted long other",
+                              defaults=((), ("pass", None), (), True, False, False))
 
 DISK = f"{OUT}/disk.img"
 LINUX = f"{OUT}/vmlinuz,initrd={OUT}/initrd.gz,disk={DISK}"
@@ -44,8 +45,16 @@ CASES = [
     case("linux", expected=OFF),
     case("linux-pic", ",platform=pic", long=True),
     case("linux-smp", ",cpus=2", TWO, boot=("--cpus", "2"), expected=OFF, output=SMP),
-    Case("memtest", [(f"{OUT}/memtest.bin,mem=24,platform=pic,limit=12000", "console=ttyS0,115200 nosmp")], expected=("stopped", "time-limit"),
+    Case("memtest", other=True, guests=[(f"{OUT}/memtest.bin,mem=24,platform=pic,limit=12000", "console=ttyS0,115200 nosmp")], expected=("stopped", "time-limit"),
          output=(r"Memtest86\+", r"Address test, walking ones", r"Address test, own address", r"Moving inversions", r"Errors: 0 ")),
+    Case("mach", other=True, guests=[(f"{OUT}/gnumach,mem=64,platform=pic,limit=2000", "console=com0")], expected=("stopped", "time-limit"),
+         output=(r"^GNU Mach 1\.", r"^vm_page: DMA32: pages: ", r"bootstrap_create: No bootstrap code loaded")),
+    # Any module is taken for the first domain's kernel; CPUs are started before that is looked at.
+    Case("xen", other=True, guests=[(f"{OUT}/xen,mem=128,platform=apic,cpus=2,initrd=build/guests/hello.elf",
+                                     "no-real-mode noreboot console=com1 com1=115200,8n1,0x3f8,4 dom0_mem=32M")],
+         boot=("--cpus", "2"), expected=("stopped", "halted"),
+         output=(r"^\(XEN\) Xen version 4\.", r"^\(XEN\) Switched to APIC driver x2apic", r"^\(XEN\) Platform timer is .* ACPI PM Timer",
+                 r"^\(XEN\) Brought up 2 CPUs", r"^\(XEN\) Could not construct domain 0")),
     case("linux-smp-one-cpu", ",cpus=2", TWO, expected=OFF, output=SMP, long=True),
     case("linux-strict", ",cpus=2,asi=strict", TWO, boot=("--cpus", "2"), expected=OFF, output=SMP, long=True),
     case("linux-vcpu-domains", ",cpus=2,domain=vcpu,guest-map=none", TWO, boot=("--cpus", "2"), expected=OFF, output=SMP, long=True),
@@ -59,11 +68,11 @@ CASES = [
 _preparing = threading.Lock()  # of the same files for all
 
 
-def prepare(log):
+def prepare(log, other):
     """None, or why the systems cannot be had."""
     with _preparing, open(log, "wb") as out:
-        status, said = children.run([os.path.join(tree.ROOT, "scripts/linux"), "--memtest"], TIMEOUT, cwd=tree.ROOT,
-                                    stdout=out, stderr=subprocess.PIPE, text=True, errors="replace")
+        status, said = children.run([os.path.join(tree.ROOT, "scripts/linux"), *(("--others",) if other else ())], TIMEOUT,
+                                    cwd=tree.ROOT, stdout=out, stderr=subprocess.PIPE, text=True, errors="replace")
     return Skip(said.strip().splitlines()[-1] if said.strip() else f"scripts/linux: exit status {status}") if status else None
 
 
@@ -114,7 +123,7 @@ def judge(lines, wanted):
 
 def run_case(wanted, log):
     """None, why it failed, or a Skip."""
-    missing = prepare(log)
+    missing = prepare(log, wanted.other)
     if missing:
         return missing
     guests = [word for options, cmdline in wanted.guests for word in ("--guest", f"{options}:{cmdline}")]

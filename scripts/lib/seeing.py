@@ -1,4 +1,4 @@
-"""What shows what ran: scripts/trace, surface, report, bench, attack and gdb, each used once on real output; docs/serial.md against
+"""What shows what ran: scripts/trace, advise, surface, report, bench, attack and gdb, each used once on real output; docs/serial.md against
 every record of it; the monitor. Most share the logs of a few boots."""
 import json
 import os
@@ -65,6 +65,13 @@ def test_trace(folder, logs):
     read = subprocess.run(["babeltrace2", os.path.join(folder, "ctf")], capture_output=True, text=True, check=False)
     demand(read.returncode == 0 and not read.stderr, f"babeltrace2: {read.stderr.strip()[-300:]}")
     demand(len(read.stdout.splitlines()) == len(times), f"babeltrace2 reads {len(read.stdout.splitlines())} events of {len(times)}")
+
+
+def test_advise(_folder, logs):
+    """The self-test crosses, on purpose, by a variable of its own."""
+    said = script("advise", logs[0])[0]
+    demand(re.search(r"^ +[1-9]\d* crossings, \d+ a second, [1-9]\d* ticks: static \w+; from \w+.*\n +__nonsensitive, .*: [1-9]\d* bytes, "
+                     "exposed to every guest$", said, re.M), f"advise says {said}")
 
 
 def test_surface(folder, logs):
@@ -176,11 +183,11 @@ def test_monitor(folder, logs):
     monitortest.test_person(os.path.join(folder, "person.log"))
 
 
-TESTS = {"trace": test_trace, "surface": test_surface, "report": test_report, "serial": test_serial, "bench": test_bench,
+TESTS = {"trace": test_trace, "advise": test_advise, "surface": test_surface, "report": test_report, "serial": test_serial, "bench": test_bench,
          "attack": test_attack, "gdb": test_gdb, "bochs-debugger": test_bochs_debugger, "panic": test_panic, "monitor": test_monitor}
 # What makes logs, and who needs them, in this order.
 SESSIONS = {"boots": boots, "monitor": lambda log: monitortest.session(log + ".monitor")}
-NEEDS = {"trace": ("boots",), "surface": ("boots",), "report": ("boots",), "serial": ("boots", "monitor"), "monitor": ("monitor",)}
+NEEDS = {"trace": ("boots",), "advise": ("boots",), "surface": ("boots",), "report": ("boots",), "serial": ("boots", "monitor"), "monitor": ("monitor",)}
 
 
 def make_logs(log, names):

@@ -168,9 +168,10 @@ static void map_host(void)
 /* For crossings: what they met is told by a test of its own (test_asi_crossing.c). */
 uint64_t fake_tsc;
 
-void asi_describe(uint64_t va, char *buf, size_t size)
+uint64_t asi_describe(uint64_t va, char *buf, size_t size)
 {
 	snprintf(buf, size, "0x%lx", va);
+	return 0;
 }
 
 int fake_machine_setup(void **state)
