@@ -9,12 +9,13 @@
 #include <string.h>
 #include "asi/mitigate.h"
 #include "mm/buddy.h"
+#include "vmm/apicv.h"
 #include "vmm/exit.h"
 #include "vmm/platform.h"
 #include "vmm/vmcs.h"
 
 #define BITMAP_HPA 0x3000
-#define VIRTUAL	   (PROC2_X2APIC | PROC2_APIC_REGS | PROC2_VIRTUAL_INTR)
+#define SERVED	   (PROC2_APIC_REGS | PROC2_VIRTUAL_INTR)
 #define CR8_EXITS  (PROC_CR8_LOAD_EXIT | PROC_CR8_STORE_EXIT)
 #define PIC_VECTOR 0x21
 
@@ -130,13 +131,23 @@ static bool recognized, out; /* out: between an exit and the next entry */
 static bool is_virtual(void)
 {
 	uint32_t proc2 = vmcs_read32(VMCS_PROC2_CTLS), proc = vmcs_read32(VMCS_PROC_CTLS);
-	bool on = proc2 & PROC2_VIRTUAL_INTR;
+	bool on = proc2 & PROC2_VIRTUAL_INTR, x2 = proc2 & PROC2_X2APIC;
 
 	/* SDM, "Checks on VM-Execution Control Fields", and that no MOV CR8 reaches the machine's own APIC. */
-	assert_int_equal(proc2 & VIRTUAL, on ? VIRTUAL : 0);
+	assert_int_equal(proc2 & SERVED, on ? SERVED : 0);
 	assert_int_equal(proc & (PROC_TPR_SHADOW | CR8_EXITS), on ? PROC_TPR_SHADOW : CR8_EXITS);
-	assert_int_equal(vmcs_read(VMCS_MSR_BITMAP), on ? BITMAP_HPA : 0);
+	assert_false(x2 && (!on || (proc2 & PROC2_APIC_ACCESS)));
+	assert_true(x2 || !on || (proc2 & PROC2_APIC_ACCESS));
+	assert_int_equal(vmcs_read(VMCS_MSR_BITMAP), x2 ? BITMAP_HPA : 0);
+	/* In xAPIC mode the guest must not find memory at the page, nor the registers in any other mode. */
+	assert_int_equal(!!(proc2 & PROC2_APIC_ACCESS),
+			 fake_vm.apic_page.v && lapic_enabled(L) && !lapic_is_x2(L));
 	return on;
+}
+
+static bool is_virtual_x2(void)
+{
+	return is_virtual() && (vmcs_read32(VMCS_PROC2_CTLS) & PROC2_X2APIC);
 }
 
 static unsigned int top(enum lapic_reg first)
@@ -249,14 +260,44 @@ static bool passes(uint32_t msr, bool write)
 {
 	unsigned int bit = msr + (write ? 2048 * 8 : 0);
 
-	return is_virtual() && !(bitmap[bit / 8] >> bit % 8 & 1);
+	return is_virtual_x2() && !(bitmap[bit / 8] >> bit % 8 & 1);
+}
+
+/* SDM, "EOI Virtualization". */
+static void end_of_interrupt(void)
+{
+	unsigned int vector = svi;
+
+	set_bit(LAPIC_ISR, svi, false);
+	svi = top(LAPIC_ISR);
+	virtualize_ppr();
+	if (vmcs_read(VMCS_EOI_EXIT_BITMAP0 + 2 * (vector / 64)) >> vector % 64 & 1) {
+		cpu_exit();
+		vmcs_write(VMCS_EXIT_QUAL, vector);
+		assert_int_equal(exit_virtual_eoi(V), RESUME);
+		return;
+	}
+	evaluate();
+}
+
+/* SDM, "Self-IPI Virtualization". */
+static void self_ipi(unsigned int vector)
+{
+	set_bit(LAPIC_IRR, vector, true);
+	rvi = rvi > vector ? rvi : vector;
+	evaluate();
+}
+
+static void apic_write_exit(unsigned int offset)
+{
+	cpu_exit();
+	vmcs_write(VMCS_EXIT_QUAL, offset);
+	assert_int_equal(exit_apic_write(V), RESUME);
 }
 
 /* SDM, "Virtualizing MSR-Based APIC Accesses"; false: #GP. */
 static bool guest_wrmsr(uint32_t msr, uint64_t value)
 {
-	unsigned int vector;
-
 	if (!passes(msr, true)) {
 		cpu_exit();
 		return lapic_wrmsr(V, msr, value);
@@ -267,42 +308,27 @@ static bool guest_wrmsr(uint32_t msr, uint64_t value)
 			return false;
 		fake_regs[LAPIC_TPR][0] = (uint32_t)value;
 		virtualize_ppr();
-		break;
+		evaluate();
+		return true;
 	case LAPIC_EOI:
 		if (value)
 			return false;
-		vector = svi;
-		set_bit(LAPIC_ISR, svi, false);
-		svi = top(LAPIC_ISR);
-		virtualize_ppr();
-		if (vmcs_read(VMCS_EOI_EXIT_BITMAP0 + 2 * (vector / 64)) >> vector % 64 & 1) {
-			cpu_exit();
-			vmcs_write(VMCS_EXIT_QUAL, vector);
-			V->exit_reason = EXIT_REASON_VIRTUALIZED_EOI;
-			assert_int_equal(exit_virtual_apic(V), RESUME);
-			return true;
-		}
-		break;
+		end_of_interrupt();
+		return true;
 	case LAPIC_SELF_IPI:
 		if (value >> 8)
 			return false;
-		vector = (unsigned int)value;
-		if (vector < 16) {
-			fake_regs[LAPIC_SELF_IPI][0] = vector;
-			cpu_exit();
-			vmcs_write(VMCS_EXIT_QUAL, 0x3f0);
-			V->exit_reason = EXIT_REASON_APIC_WRITE;
-			assert_int_equal(exit_virtual_apic(V), RESUME);
+		if (value >= 16) {
+			self_ipi((unsigned int)value);
 			return true;
 		}
-		set_bit(LAPIC_IRR, vector, true);
-		rvi = rvi > vector ? rvi : vector;
-		break;
+		fake_regs[LAPIC_SELF_IPI][0] = (uint32_t)value;
+		apic_write_exit(16 * LAPIC_SELF_IPI);
+		return true;
 	default:
 		fail_msg("WRMSR 0x%x must exit", msr);
+		return false;
 	}
-	evaluate();
-	return true;
 }
 
 static bool guest_rdmsr(uint32_t msr, uint64_t *value)
@@ -331,4 +357,75 @@ static void guest_sets_cr8(uint64_t cr8)
 	fake_regs[LAPIC_TPR][0] = (uint32_t)cr8 << 4;
 	virtualize_ppr();
 	evaluate();
+}
+
+/* ---- the APIC-access page ---- */
+
+/* SDM, "Virtualizing Reads from the APIC-Access Page" and "... Writes to ...", with both controls; by register. */
+static const char page_reads[] = "..11....1..1.111"  /* 00: ID, version, TPR, EOI, LDR, DFR, SVR */
+				 "1111111111111111"  /* 10: ISR, TMR */
+				 "111111111......."  /* 20: IRR, ESR */
+				 "111111111.....1."; /* 30: ICR, LVT, TMICT, DCR */
+static const char page_writes[] = "..1.....1..1.111"
+				  "................"
+				  "........1......."
+				  "111111111.....1.";
+
+static bool page_virtualizes(const char *registers, unsigned int offset, unsigned int size)
+{
+	return is_virtual() && offset < 0x400 && offset % 16 + size <= 4 &&
+	       registers[offset / 16] == '1';
+}
+
+/* What vmm/exit_ept.c does about an APIC access. */
+static void behind_access(void)
+{
+	if (L->service == LAPIC_XAPIC)
+		apicv_keep(L);
+}
+
+static uint32_t page_read(unsigned int offset, unsigned int size)
+{
+	uint32_t value = 0;
+
+	if (page_virtualizes(page_reads, offset, size)) {
+		memcpy(&value, (char *)fake_regs + offset, size);
+		return value;
+	}
+	cpu_exit();
+	value = (uint32_t)lapic_mmio_read(V, LAPIC_PAGE + offset, size);
+	behind_access();
+	return value;
+}
+
+/* SDM, "APIC-Write Emulation": ICR that names nobody else, by a fixed message of an edge. */
+static bool is_self_ipi(uint32_t icr)
+{
+	return !(icr & 0xfff3b700) && (icr & ICR_SHORTHAND) == ICR_SELF &&
+	       (icr & VECTOR_MASK) >= 16;
+}
+
+static void page_write(unsigned int offset, unsigned int size, uint32_t value)
+{
+	if (!page_virtualizes(page_writes, offset, size)) {
+		cpu_exit();
+		lapic_mmio_write(V, LAPIC_PAGE + offset, size, value);
+		behind_access();
+		return;
+	}
+	memcpy((char *)fake_regs + offset, &value, size);
+	if (offset == 16 * LAPIC_TPR) {
+		fake_regs[LAPIC_TPR][0] &= 0xff;
+		virtualize_ppr();
+		evaluate();
+	} else if (offset == 16 * LAPIC_EOI) {
+		fake_regs[LAPIC_EOI][0] = 0;
+		end_of_interrupt();
+	} else if (offset == 16 * LAPIC_ICR && is_self_ipi(value)) {
+		self_ipi(value & VECTOR_MASK);
+	} else if (offset / 16 == LAPIC_ICR2) {
+		fake_regs[LAPIC_ICR2][0] &= 0xff000000;
+	} else {
+		apic_write_exit(offset);
+	}
 }

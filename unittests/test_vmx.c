@@ -152,6 +152,12 @@ static void test_apic_virtualization(void **state)
 	}
 	fake_cpu.proc &= ~((uint64_t)PROC_TPR_SHADOW << 32);
 	assert_false(vmx_has_apicv());
+	fake_cpu.proc2 &= ~((uint64_t)PROC2_APIC_ACCESS << 32);
+	assert_false(vmx_has_apic_access());
+	fake_cpu.proc2 |= (uint64_t)PROC2_APIC_ACCESS << 32;
+	assert_supported();
+	assert_true(vmx_has_apic_access());
+	assert_int_equal(vmx_control_word(VMX_PROC2) & PROC2_APIC_ACCESS, 0);
 	assert_false(vmx_has_posted_interrupts());
 	fake_cpu.pin |= (uint64_t)PIN_POSTED_INTR << 32;
 	assert_true(vmx_has_posted_interrupts());

@@ -119,21 +119,21 @@ enum exit_action exit_preemption_timer(struct vcpu *v)
 	return RESUME;
 }
 
+/* SDM, "APIC-Write Emulation": behind the instruction, with its value in the page of registers. */
+enum exit_action exit_apic_write(struct vcpu *v)
+{
+	if (!lapic_written(v, (unsigned int)vmcs_read(VMCS_EXIT_QUAL) & 0xfff))
+		return exit_unhandled(v);
+	return RESUME;
+}
+
 /*
- * SDM, "APIC-Write Emulation" and "EOI Virtualization": behind the instruction. The CPU does what the MSR bitmap lets
- * pass, but for a SELF_IPI with an illegal vector; and it has taken the vector that ends out of ISR. A guest that also
+ * SDM, "EOI Virtualization": behind the instruction; the CPU has taken the vector that ends out of ISR. A guest that also
  * sends itself an interrupt of that vector, which leaves TMR as it is, ends that of the I/O APIC early: its own.
  */
-enum exit_action exit_virtual_apic(struct vcpu *v)
+enum exit_action exit_virtual_eoi(struct vcpu *v)
 {
-	uint64_t qual = vmcs_read(VMCS_EXIT_QUAL);
-
-	if (v->exit_reason == EXIT_REASON_VIRTUALIZED_EOI)
-		platform_eoi(v->vm, (uint8_t)qual);
-	else if ((qual & 0xfff) == 16UL * LAPIC_SELF_IPI)
-		lapic_self_ipi(v);
-	else
-		return exit_unhandled(v);
+	platform_eoi(v->vm, (uint8_t)vmcs_read(VMCS_EXIT_QUAL));
 	return RESUME;
 }
 

@@ -6,7 +6,6 @@
 #include "vmm/inject.h"
 #include "arch/regs.h"
 #include "arch/vmx.h"
-#include "vmm/apicv.h"
 #include "vmm/inject_rules.h"
 #include "vmm/lapic.h"
 #include "vmm/platform.h"
@@ -186,25 +185,17 @@ static void enter_exception(struct events *e)
 
 #define IRQ_OF_PIC 256 /* the PIC gives its vector when it is acknowledged */
 
-/* The first of the interrupts that no APIC stands before, -1 if none. */
-static __always_inline int next_direct(const struct vcpu *v)
+/*
+ * The interrupt to be injected next, -1 if none: those that no APIC stands before come first. What a local APIC has that
+ * the CPU serves the CPU delivers, behind these: it holds its own back while a window is open.
+ */
+static int next_irq(const struct vcpu *v)
 {
 	int irq = event_highest(v->events.irq);
 
 	if (irq < 0 && platform_interrupts(v) && (!v->lapic || lapic_takes_extint(v->lapic)))
 		irq = IRQ_OF_PIC;
-	return irq;
-}
-
-/*
- * The interrupt to be injected next, -1 if none: those that no APIC stands before come first. What a local APIC has that
- * the CPU serves the CPU delivers, behind these: it holds its own back while a window is open, and is injected first.
- */
-static int next_irq(const struct vcpu *v)
-{
-	int irq = next_direct(v);
-
-	return irq < 0 && v->lapic && !v->lapic->is_virtual ? lapic_pending(v->lapic) : irq;
+	return irq < 0 && v->lapic ? lapic_injects(v->lapic) : irq;
 }
 
 static void enter_irq(struct vcpu *v, uint32_t irq)
@@ -265,8 +256,6 @@ void vcpu_deliver_events(struct vcpu *v)
 	uint32_t blocked, windows = 0;
 	int irq = next_irq(v);
 
-	if (v->lapic && unlikely(v->lapic->stale))
-		apicv_sync(v->lapic);
 	if (irq < 0 && !e->nmi && !e->exception && !e->reinject_info) {
 		set_windows(e, 0);
 		return;
@@ -309,7 +298,6 @@ bool inject_can_wake(const struct vcpu *v)
 	/* The shadow of STI or MOV SS ends with HLT itself. */
 	if (e->nmi && !(vmcs_read32(VMCS_GUEST_INTERRUPTIBILITY) & BLOCKED_BY_NMI))
 		return true;
-	if (next_direct(v) < 0 && (!v->lapic || lapic_pending(v->lapic) < 0))
-		return false;
-	return vmcs_read(VMCS_GUEST_RFLAGS) & RFLAGS_IF;
+	return (next_irq(v) >= 0 || (v->lapic && lapic_pending(v->lapic) >= 0)) &&
+	       (vmcs_read(VMCS_GUEST_RFLAGS) & RFLAGS_IF);
 }

@@ -64,6 +64,7 @@ static void reset(struct lapic *l)
 	l->regs[LAPIC_SVR][0] = VECTOR_MASK;
 	for (unsigned int lvt = LAPIC_LVT_TIMER; lvt <= LAPIC_LVT_ERROR; lvt++)
 		l->regs[lvt][0] = LVT_MASKED;
+	l->irr_words = l->isr_words = 0;
 	l->errors = 0;
 	l->timer_end = 0;
 }
@@ -92,6 +93,7 @@ void lapic_init(struct vcpu *v)
 
 	*l = (struct lapic){
 		.regs = l->regs,
+		.service = l->service,
 		.base = LAPIC_PAGE | APIC_BASE_EN | (v->id ? 0 : APIC_BASE_BSP),
 		.id = v->id,
 		.ratio = guest_crystal_ratio(),
@@ -118,34 +120,54 @@ bool lapic_enabled(const struct lapic *l)
 	return l->base & APIC_BASE_EN;
 }
 
-/* The highest vector of the eight registers from @first on; -1: none. Two at a time: each interrupt costs several looks. */
-static int highest(const struct lapic *l, enum lapic_reg first)
+/* The highest vector of the registers from @first on that @words names; -1: none. */
+static int highest(const struct lapic *l, enum lapic_reg first, uint32_t words)
 {
-	uint32_t(*set)[4] = &l->regs[first];
+	while (words) {
+		unsigned int word = bit_highest(words);
+		uint32_t set = l->regs[first + word][0];
 
-	for (int i = 6; i >= 0; i -= 2) {
-		uint64_t two = (uint64_t)set[i + 1][0] << 32 | set[i][0];
-
-		if (two)
-			return i * 32 + (int)bit_highest(two);
+		if (set)
+			return (int)(word * 32 + bit_highest(set));
+		words ^= 1U << word;
 	}
 	return -1;
 }
 
+static int highest_requested(const struct lapic *l)
+{
+	return highest(l, LAPIC_IRR, l->irr_words);
+}
+
+static int highest_in_service(const struct lapic *l)
+{
+	return highest(l, LAPIC_ISR, l->isr_words);
+}
+
+/* Takes @vector out of IRR or ISR. What the CPU sets meanwhile nobody notes in @words: they stay. */
+static void forget(struct lapic *l, enum lapic_reg first, uint8_t *words, unsigned int vector)
+{
+	uint32_t *reg = l->regs[first + vector / 32];
+
+	*reg &= ~(1U << vector % 32);
+	if (!*reg && !l->is_virtual)
+		*words &= (uint8_t) ~(1U << vector / 32);
+}
+
 uint8_t lapic_requested(const struct lapic *l)
 {
-	return (uint8_t)MAX(highest(l, LAPIC_IRR), 0);
+	return (uint8_t)MAX(highest_requested(l), 0);
 }
 
 uint8_t lapic_in_service(const struct lapic *l)
 {
-	return (uint8_t)MAX(highest(l, LAPIC_ISR), 0);
+	return (uint8_t)MAX(highest_in_service(l), 0);
 }
 
 /* SDM, "Task and Processor Priorities". */
 static uint32_t ppr(const struct lapic *l)
 {
-	int served = highest(l, LAPIC_ISR);
+	int served = highest_in_service(l);
 	uint32_t tpr = l->regs[LAPIC_TPR][0], class = served < 0 ? 0 : (uint32_t)served & 0xf0;
 
 	return (tpr & 0xf0) >= class ? tpr : class;
@@ -153,9 +175,14 @@ static uint32_t ppr(const struct lapic *l)
 
 int lapic_pending(const struct lapic *l)
 {
-	int vector = highest(l, LAPIC_IRR);
+	int vector = highest_requested(l);
 
 	return vector >= 0 && (uint32_t)vector >> 4 > ppr(l) >> 4 ? vector : -1;
+}
+
+int lapic_injects(const struct lapic *l)
+{
+	return l->is_virtual ? -1 : lapic_pending(l);
 }
 
 bool lapic_takes_extint(const struct lapic *l)
@@ -167,32 +194,34 @@ bool lapic_takes_extint(const struct lapic *l)
 
 void lapic_take(struct lapic *l, unsigned int vector)
 {
-	uint32_t bit = 1U << vector % 32;
-
-	l->regs[LAPIC_IRR + vector / 32][0] &= ~bit;
-	l->regs[LAPIC_ISR + vector / 32][0] |= bit;
+	forget(l, LAPIC_IRR, &l->irr_words, vector);
+	l->regs[LAPIC_ISR + vector / 32][0] |= 1U << vector % 32;
+	l->isr_words |= (uint8_t)(1U << vector / 32);
 }
 
 /*
  * Something may interrupt now: the exit path shall look. Where the CPU delivers by itself it has to know of what TPR still
  * holds back, too: the guest may lower that without an exit.
  */
-static void look(struct vcpu *v, uint8_t stale)
+static void look(struct vcpu *v)
 {
 	if (v->lapic->is_virtual)
-		v->lapic->stale |= stale;
-	if (v->lapic->is_virtual || lapic_pending(v->lapic) >= 0)
+		apicv_tell_status(v->lapic);
+	else if (lapic_pending(v->lapic) >= 0)
 		v->events.due = 0;
 }
 
 void lapic_request(struct vcpu *v, uint8_t vector, bool level)
 {
-	uint32_t bit = 1U << vector % 32, *tmr = v->lapic->regs[LAPIC_TMR + vector / 32],
-		 was = *tmr;
+	struct lapic *l = v->lapic;
+	uint32_t bit = 1U << vector % 32, *tmr = l->regs[LAPIC_TMR + vector / 32], was = *tmr;
 
-	v->lapic->regs[LAPIC_IRR + vector / 32][0] |= bit;
+	l->regs[LAPIC_IRR + vector / 32][0] |= bit;
+	l->irr_words |= (uint8_t)(1U << vector / 32);
 	*tmr = level ? was | bit : was & ~bit;
-	look(v, LAPIC_STALE_STATUS | (*tmr != was ? LAPIC_STALE_TMR : 0));
+	if (*tmr != was && l->is_virtual)
+		apicv_tell_eoi_exits(l);
+	look(v);
 }
 
 void lapic_local(struct vcpu *v, enum lapic_reg lvt)
@@ -223,7 +252,7 @@ void lapic_error(struct vcpu *v, uint32_t bit)
 static void set_tpr(struct vcpu *v, uint32_t value)
 {
 	v->lapic->regs[LAPIC_TPR][0] = value;
-	look(v, 0);
+	look(v);
 }
 
 uint64_t lapic_cr8(const struct lapic *l)
@@ -239,16 +268,15 @@ void lapic_set_cr8(struct vcpu *v, uint64_t cr8)
 /* SDM, "Signaling Interrupt Servicing Completion": I/O APICs hear of the end of level-triggered interrupts. */
 static void end_of_interrupt(struct vcpu *v)
 {
-	int vector = highest(v->lapic, LAPIC_ISR);
-	uint32_t bit;
+	struct lapic *l = v->lapic;
+	int vector = highest_in_service(l);
 
 	if (vector < 0)
 		return;
-	bit = 1U << vector % 32;
-	v->lapic->regs[LAPIC_ISR + vector / 32][0] &= ~bit;
-	if (v->lapic->regs[LAPIC_TMR + vector / 32][0] & bit)
+	forget(l, LAPIC_ISR, &l->isr_words, (unsigned int)vector);
+	if (l->regs[LAPIC_TMR + vector / 32][0] >> vector % 32 & 1)
 		platform_eoi(v->vm, (uint8_t)vector);
-	look(v, LAPIC_STALE_STATUS);
+	look(v);
 }
 
 /* SDM, "Local APIC State After It Has Been Software Disabled": all entries masked, and they stay so. */
@@ -333,10 +361,27 @@ static void write_reg(struct vcpu *v, unsigned int reg, uint32_t value)
 	}
 }
 
-void lapic_self_ipi(struct vcpu *v)
+/* Those of which each write exits. */
+static bool is_kept(unsigned int reg)
 {
-	write_reg(v, LAPIC_SELF_IPI,
-		  v->lapic->regs[LAPIC_SELF_IPI][0] & rules[LAPIC_SELF_IPI].bits);
+	return reg != LAPIC_TPR && reg != LAPIC_EOI && reg != LAPIC_ICR && reg != LAPIC_ICR2;
+}
+
+/* What the guest wrote comes to be as by an access that exits: from the register as it was before. */
+bool lapic_written(struct vcpu *v, unsigned int offset)
+{
+	struct lapic *l = v->lapic;
+	unsigned int reg = offset / 16;
+	uint32_t value;
+
+	if (reg >= LAPIC_REGS_NR || !l->is_virtual || (lapic_is_x2(l) && reg != LAPIC_SELF_IPI))
+		return false;
+	value = l->regs[reg][0];
+	l->regs[reg][0] = is_kept(reg) ? l->kept[reg] : value & rules[reg].bits;
+	if (!(offset & 0xf) && (rules[reg].access & (lapic_is_x2(l) ? X2W : W)))
+		write_reg(v, reg, value & rules[reg].bits);
+	l->kept[reg] = l->regs[reg][0];
+	return true;
 }
 
 bool lapic_has_page(const struct vcpu *v, uint64_t gpa)

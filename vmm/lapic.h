@@ -49,6 +49,14 @@ enum lapic_reg {
 	LAPIC_REGS_NR = 0x40,
 };
 
+/* Who does what of it; apicv.h. */
+enum lapic_service {
+	LAPIC_SOFTWARE, /* all is done here; where nothing of the VM's APICs ever is the CPU's, its page is not mapped */
+	LAPIC_TRAPPED, /* the same, but its page is, and accesses to it exit by themselves */
+	LAPIC_XAPIC,   /* the CPU serves it, by the page */
+	LAPIC_X2APIC,  /* the CPU serves it, by MSRs */
+};
+
 struct lapic {
 	uint64_t base; /* IA32_APIC_BASE */
 	uint32_t id;   /* the x2APIC ID; fixed */
@@ -60,12 +68,13 @@ struct lapic {
 	uint32_t errors;    /* found since ESR was last written */
 	uint32_t ratio;	    /* TSC ticks in one of the crystal clock that CPUID 15h speaks of */
 	uint64_t timer_end; /* TSC at which the timer reaches its end; 0: it does not run */
-	bool is_virtual;    /* the CPU serves a part of it: apicv.c */
-	uint8_t stale; /* LAPIC_STALE_*: what the CPU then has to be told of before it enters the guest */
+	enum lapic_service service;
+	bool is_virtual; /* LAPIC_XAPIC or LAPIC_X2APIC: IRR, ISR and TPR are the CPU's while the guest runs */
+	/* No other registers of IRR, of ISR than those with a bit here have one: each interrupt costs several looks. */
+	uint8_t irr_words, isr_words;
+	/* With LAPIC_XAPIC the registers as software has left them: the CPU writes those in @regs over, then exits. */
+	uint32_t kept[LAPIC_REGS_NR];
 };
-
-#define LAPIC_STALE_STATUS 1u /* IRR or ISR has changed */
-#define LAPIC_STALE_TMR	   2u
 
 /* The memory of its registers. */
 #define LAPIC_REGS_SIZE (LAPIC_REGS_NR * sizeof(uint32_t[4]))
@@ -95,11 +104,13 @@ void lapic_set_cr8(struct vcpu *v, uint64_t cr8);
 /* The vector that it would interrupt the CPU with now, -1 if none; and that the CPU takes it. */
 int lapic_pending(const struct lapic *l);
 void lapic_take(struct lapic *l, unsigned int vector);
+/* The former, if it is to be injected: what the CPU serves (is_virtual) the CPU delivers. */
+int lapic_injects(const struct lapic *l);
 /* The highest vector that is requested, and that is in service; 0: none. */
 uint8_t lapic_requested(const struct lapic *l);
 uint8_t lapic_in_service(const struct lapic *l);
-/* The CPU has put what the guest wrote into SELF_IPI; it has no right vector. */
-void lapic_self_ipi(struct vcpu *v);
+/* The CPU has put what the guest wrote at @offset of its page into the register there. False: it should not have. */
+bool lapic_written(struct vcpu *v, unsigned int offset);
 
 /* lapic_ipi.c: an interrupt message has come for @v. */
 void lapic_accept(struct vcpu *v, uint8_t vector, bool level);

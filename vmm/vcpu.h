@@ -54,6 +54,7 @@ struct vcpu {
 	bool alone;		    /* nobody else wants this CPU: its turns follow each other */
 	bool dormant;		    /* asleep with no timer: not counted in vm->awake */
 	uint32_t last_cpu;	    /* that it was loaded on; VCPU_NO_CPU: none yet */
+	uint32_t ready_cpu;	    /* the same; VCPU_NO_CPU: each load has more to do */
 	struct vcpu_post *post;	    /* how others reach it */
 	struct sched_entity *sched; /* SENSITIVE: the scheduler's */
 	struct control_request request;

@@ -290,7 +290,8 @@ static void setup_controls(const struct vcpu *v)
 {
 	vmcs_write(VMCS_PIN_CTLS, vmx_control_word(VMX_PIN));
 	vmcs_write(VMCS_PROC_CTLS, vmx_control_word(VMX_PROC));
-	vmcs_write(VMCS_PROC2_CTLS, vmx_control_word(VMX_PROC2));
+	vmcs_write(VMCS_PROC2_CTLS,
+		   vmx_control_word(VMX_PROC2) | (v->vm->apic_page.v ? PROC2_APIC_ACCESS : 0));
 	vmcs_write(VMCS_EXIT_CTLS, vmx_control_word(VMX_EXIT));
 	vmcs_write(VMCS_ENTRY_CTLS, vmx_control_word(VMX_ENTRY));
 	write_all(controls, ARRAY_SIZE(controls));
@@ -298,6 +299,8 @@ static void setup_controls(const struct vcpu *v)
 	vmcs_write(VMCS_IO_BITMAP_B, io_bitmap.v);
 	vmcs_write(VMCS_MSR_BITMAP, v->msr_bitmap.v);
 	vmcs_write(VMCS_EPTP, v->vm->eptp);
+	if (v->vm->apic_page.v)
+		vmcs_write(VMCS_APIC_ACCESS_ADDR, v->vm->apic_page.v);
 	if (v->x2apic_msr_bitmap.v)
 		vmcs_write(VMCS_VIRTUAL_APIC_ADDR, hva_to_hpa(v->lapic->regs).v);
 	vmcs_write(VMCS_VPID, v->vpid);

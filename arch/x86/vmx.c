@@ -238,6 +238,11 @@ bool vmx_has_apicv(void)
 	return is_offered(VMX_PROC, PROC_TPR_SHADOW) && is_offered(VMX_PROC2, PROC2_VIRTUAL_X2APIC);
 }
 
+bool vmx_has_apic_access(void)
+{
+	return is_offered(VMX_PROC2, PROC2_APIC_ACCESS);
+}
+
 bool vmx_has_posted_interrupts(void)
 {
 	return is_offered(VMX_PIN, PIN_POSTED_INTR);

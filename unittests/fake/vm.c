@@ -133,6 +133,11 @@ bool vmx_has_apicv(void)
 	return true;
 }
 
+bool vmx_has_apic_access(void)
+{
+	return true;
+}
+
 bool vmx_has_posted_interrupts(void)
 {
 	return true;

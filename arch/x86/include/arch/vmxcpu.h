@@ -44,6 +44,7 @@ bool vmx_ept_has_1g(void);
  * "process posted interrupts", which every CPU has that has these: vmm/apicv.c.
  */
 bool vmx_has_apicv(void);
+bool vmx_has_apic_access(void); /* PROC2_APIC_ACCESS */
 bool vmx_has_posted_interrupts(void);
 
 /* Drops what this CPU caches of a guest's EPT, of a VPID: the narrowest type it has. */
