@@ -371,6 +371,7 @@ MUTANTS = [
      (POST, "__atomic_fetch_or(&vm->post[id].pending, bits, __ATOMIC_SEQ_CST);\n\tpost_look(vm, id);",
       "post_look(vm, id);\n\t__atomic_fetch_or(&vm->post[id].pending, bits, __ATOMIC_SEQ_CST);")),
     ("post-unasked", "post thread_sched", (POST, "if (!READ_ONCE(p->running))\n\t\tsched_ask(cpu);", "")),
+    ("post-nmi-outlives-init", "post", (POST, "__atomic_fetch_and(&vm->post[id].pending, ~POST_NMI, __ATOMIC_SEQ_CST);", "")),
     ("post-unkicked", "post thread_sched", (POST, "else\n\t\tcpu_kick(cpu);", "")),
     ("collect-startup-before-init", "post",
      (POST, "if (bits & POST_INIT)", "if (bits & POST_SIPI)\n\t\tvcpu_startup(v, READ_ONCE(v->post->sipi));\n\tif (bits & POST_INIT)")),
