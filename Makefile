@@ -23,7 +23,7 @@ SRCS := \
 	drivers/uart16550.c drivers/console.c drivers/exitdev.c drivers/acpi.c drivers/ioapic.c \
 	vmm/vmoptions.c vmm/multiboot.c vmm/image_place.c vmm/mbi.c vmm/bzimage.c vmm/loader.c vmm/loader_linux.c vmm/guestwalk.c vmm/guestmem.c vmm/guestram.c vmm/ept.c \
 	vmm/vmcs.c vmm/owner.c vmm/vm.c vmm/vcpu.c vmm/vcpu_regs.c vmm/startup.c vmm/ready.c vmm/run.c vmm/strict.c vmm/audit.c vmm/audit_ept.c vmm/secrets.c vmm/idle.c vmm/runqueue.c vmm/schedule.c vmm/trace.c vmm/trace_switch.c \
-	vmm/inject.c vmm/post.c vmm/timer.c vmm/decode.c vmm/lapic.c vmm/lapic_ipi.c vmm/lapic_timer.c \
+	vmm/inject.c vmm/post.c vmm/timer.c vmm/decode.c vmm/lapic.c vmm/apicv.c vmm/lapic_ipi.c vmm/lapic_timer.c \
 	vmm/dev/pic.c vmm/dev/pit.c vmm/dev/rtc.c vmm/dev/fwcfg.c vmm/dev/pci.c vmm/dev/ioapic.c vmm/dev/acpipm.c vmm/dev/virtqueue.c vmm/dev/virtio.c vmm/dev/virtio_blk.c vmm/dev/virtio_console.c vmm/acpi.c vmm/platform.c vmm/platform_create.c vmm/com1.c vmm/typed.c vmm/ports.c \
 	vmm/linear.c vmm/exit_cpuid.c vmm/exit_msr.c vmm/exit_io.c vmm/exit_cr.c vmm/exit_insn.c \
 	vmm/exit_hypercall.c vmm/exit_event.c vmm/exit_ept.c vmm/stats.c vmm/report.c vmm/report_mem.c vmm/report_crossing.c vmm/report_trace.c vmm/report_details.c \

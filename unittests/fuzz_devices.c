@@ -47,7 +47,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static uint64_t nr_typed; /* pieces that have come in */
 static uint64_t nr_accesses, nr_interrupts, nr_resets, nr_served;
-static struct lapic lapic;
+static uint32_t lapic_regs[LAPIC_REGS_NR][4];
+static struct lapic lapic = { .regs = lapic_regs };
 static enum vm_input input; /* what takes the bytes that are typed */
 static char cmdline[] = "a command line";
 static char disk[SECTORS * 512];

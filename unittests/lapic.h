@@ -18,7 +18,8 @@
 #define X2MSR(r) (0x800U + (r))
 
 extern uint64_t fake_tsc;
-static struct lapic fake_lapic;
+static uint32_t fake_regs[LAPIC_REGS_NR][4];
+static struct lapic fake_lapic = { .regs = fake_regs };
 
 /* As a guest gets it, interrupts on. */
 static inline void lapic_start(void)

@@ -155,6 +155,43 @@ static void test_entries(void **state)
 	page_free(ours, PAGEBLOCK_ORDER);
 }
 
+/* The one page that is not RAM: where it belongs and as it belongs, or nowhere. */
+static void test_apic_page(void **state)
+{
+	const uint64_t gpa = 0xfee00000;
+
+	(void)state;
+	start(GUEST_MAP_ALL);
+	for (unsigned int i = 0; i < 2; i++)
+		assert_int_equal(ept_map_apic_page(&vms[i]), 0);
+	for (unsigned int i = 0; i < 2; i++) {
+		uint64_t *entry = entry_of(&vms[i], gpa), flags = *entry & ~PTE_ADDR_MASK;
+
+		assert_int_equal(*entry, vms[i].apic_page.v | EPTE_WB | PROT_RW);
+		assert_int_equal(ptable_walk(&vms[i].ept, gpa).level, 0);
+		assert_true(found_if(entry, *entry_of(&vms[!i], gpa))); /* the other guest's */
+		assert_true(found_if(entry, *entry_of(&vms[i], UNIT) | flags)); /* RAM */
+		assert_true(found_if(entry, vms[i].ept.root.v | flags));
+		assert_true(found_if(entry, *entry | EPTE_X));
+		assert_true(found_if(entry, *entry & ~EPTE_W));
+		assert_true(found_if(entry, *entry & ~EPTE_WB));
+		assert_true(found_if(entry + 1, *entry)); /* twice */
+	}
+	/* Where no page is to be there is none; and it is a page of its own, not one of RAM or somebody else's. */
+	assert_true(found_if(&first->apic_page.v, 0));
+	for (unsigned int i = 0; i < 2; i++) {
+		uint64_t was = first->apic_page.v, *entry = entry_of(first, gpa), old = *entry;
+		hpa_t wrong = i ? second->apic_page : first->ram[1];
+
+		first->apic_page = wrong;
+		*entry = wrong.v | EPTE_WB | PROT_RW;
+		assert_int_equal(violations(), 1);
+		first->apic_page.v = was;
+		*entry = old;
+	}
+	finish();
+}
+
 /* What was given back, and is mapped still; or taken out, and no flush since. */
 static void test_release(void **state)
 {
@@ -289,9 +326,10 @@ static int setup(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_sound),	cmocka_unit_test(test_entries),
-		cmocka_unit_test(test_release), cmocka_unit_test(test_books),
-		cmocka_unit_test(test_tables),	cmocka_unit_test(test_steps),
+		cmocka_unit_test(test_sound),	  cmocka_unit_test(test_entries),
+		cmocka_unit_test(test_apic_page), cmocka_unit_test(test_release),
+		cmocka_unit_test(test_books),	  cmocka_unit_test(test_tables),
+		cmocka_unit_test(test_steps),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);

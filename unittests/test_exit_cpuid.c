@@ -120,7 +120,8 @@ static void test_hidden(void **state)
 /* The local APIC's bits, as it is switched on and off. */
 static void test_apic(void **state)
 {
-	struct lapic lapic;
+	uint32_t regs[LAPIC_REGS_NR][4];
+	struct lapic lapic = { .regs = regs };
 
 	(void)state;
 	fake_vcpu.lapic = &lapic;

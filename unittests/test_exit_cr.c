@@ -274,18 +274,19 @@ static void test_cr8(void **state)
 /* With a local APIC it is the upper half of TPR. */
 static void test_cr8_is_tpr(void **state)
 {
-	static struct lapic lapic;
+	static uint32_t regs[LAPIC_REGS_NR][4];
+	static struct lapic lapic = { .regs = regs };
 
 	(void)state;
 	start(LONG);
 	V->lapic = &lapic;
 	lapic_init(V);
-	lapic.regs[LAPIC_TPR] = 0x5f;
+	regs[LAPIC_TPR][0] = 0x5f;
 	vmcs_write(VMCS_EXIT_QUAL, RSI << 8 | CR_ACCESS_FROM_CR << 4 | 8);
 	assert_int_equal(exit_cr(V), RESUME_NEXT);
 	assert_int_equal(V->regs[RSI], 5);
 	assert_false(is_gp(write_cr(8, 9)));
-	assert_int_equal(lapic.regs[LAPIC_TPR], 0x90);
+	assert_int_equal(regs[LAPIC_TPR][0], 0x90);
 	assert_true(is_gp(write_cr(8, 0x10)));
 }
 

@@ -264,8 +264,9 @@ static void execute(const char *bytes, size_t len, uint64_t reg, bool write)
 /* Each kind of instruction reads and writes a device's register as it would RAM. */
 static void test_lapic_page(void **state)
 {
-	static struct lapic lapic;
-	const uint32_t *tpr = &lapic.regs[LAPIC_TPR];
+	static uint32_t regs[LAPIC_REGS_NR][4];
+	static struct lapic lapic = { .regs = regs };
+	const uint32_t *tpr = regs[LAPIC_TPR];
 
 	(void)state;
 	V->lapic = &lapic;
@@ -305,6 +306,46 @@ static void test_lapic_page(void **state)
 	V->regs[RDI] = NOTHING + 16 * LAPIC_TPR;
 	execute("\xa5", 1, LAPIC_TPR, true); /* and to it */
 	assert_int_equal(*tpr, 0x14);
+}
+
+/* The same by an APIC access, which has no address but an offset in the page; and what a later write replaces is noted. */
+static void test_apic_access(void **state)
+{
+	static const struct {
+		uint64_t qual;
+		const char *reason; /* NULL: it is served */
+	} cases[] = {
+		{ 0x0080, NULL },
+		{ 0x1080, NULL },
+		{ 0x2080, "wild-fetch" },
+		{ 0x3080, "wild-delivery" },
+		{ 0xa080, "wild-delivery" },
+		{ 0xf080, "wild-page-table" },
+		{ 0x4080, "wild-page-table" },
+	};
+	static uint32_t regs[LAPIC_REGS_NR][4];
+	static struct lapic lapic = { .regs = regs };
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		reset(state);
+		V->lapic = &lapic;
+		lapic_init(V);
+		lapic.service = i % 2 ? LAPIC_XAPIC : LAPIC_TRAPPED;
+		memcpy(ram + CODE, "\x87\x0b", 2); /* xchg [rbx], ecx */
+		V->regs[RCX] = 0x11;
+		V->regs[RBX] = NOTHING + 0x80;
+		vmcs_write(VMCS_GUEST_PHYS_ADDR, 0x2000); /* none of this exit's */
+		vmcs_write(VMCS_EXIT_QUAL, cases[i].qual);
+		assert_int_equal(exit_apic_access(V), cases[i].reason ? STOP_VM : RESUME);
+		lapic.service = LAPIC_SOFTWARE;
+		assert_int_equal(nr_skipped, cases[i].reason ? 0 : 2);
+		assert_int_equal(regs[LAPIC_TPR][0], cases[i].reason ? 0 : 0x11);
+		if (cases[i].reason)
+			assert_string_equal(fake_vm.reason, cases[i].reason);
+		else
+			assert_int_equal(lapic.kept[LAPIC_TPR], i % 2 ? 0x11 : 0);
+		assert_int_equal(fake_nr_unserved, 0);
+	}
 }
 
 /* The I/O APIC's page, by the same instructions; and RAM is not asked for. */
@@ -351,6 +392,7 @@ int main(void)
 		cmocka_unit_test_setup(test_movs_and_lods, reset),
 		cmocka_unit_test_setup(test_protected_mode, reset),
 		cmocka_unit_test_setup(test_lapic_page, reset),
+		cmocka_unit_test_setup(test_apic_access, reset),
 		cmocka_unit_test_setup(test_ioapic_page, reset),
 		cmocka_unit_test_setup(test_misconfig_panics, reset),
 	};

@@ -459,7 +459,7 @@ static void test_random(void **state)
 		post_collect(V);
 		V->events.nmi = false;
 		vcpu_check_timer(V, fake_tsc);
-		assert_false(L->regs[LAPIC_IRR] & 0xffff);
+		assert_false(L->regs[LAPIC_IRR][0] & 0xffff);
 		assert_true(!V->timer_deadline || V->timer_deadline > fake_tsc);
 		vector = lapic_pending(L);
 		assert_true(vector < 0 || vector / 16 > (int)lapic_cr8(L));

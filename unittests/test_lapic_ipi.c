@@ -21,6 +21,7 @@
 
 static struct vcpu others[VCPUS];
 static struct lapic lapics[VCPUS];
+static uint32_t regs[VCPUS][LAPIC_REGS_NR][4];
 
 static struct vcpu *vcpu(uint32_t id)
 {
@@ -51,6 +52,7 @@ static void start(bool x2)
 		*v->post = (struct vcpu_post){ .cpu = id, .running = true };
 		fake_vm.vcpus[id] = v;
 		v->lapic = id ? &lapics[id] : L;
+		v->lapic->regs = regs[id];
 		lapic_init(v);
 		if (x2)
 			assert_true(lapic_wrmsr(v, MSR_APIC_BASE, v->lapic->base | 0x400));
@@ -270,7 +272,7 @@ static void test_way(void **state)
 	assert_int_equal(v->lapic->errors, ESR_RECEIVE_VECTOR);
 	/* Turned off between sending and taking. */
 	send(0, 4, FIXED | 0x99);
-	v->lapic->regs[LAPIC_SVR] = 0xff;
+	v->lapic->regs[LAPIC_SVR][0] = 0xff;
 	post_collect(v);
 	assert_int_equal(lapic_pending(v->lapic), VECTOR);
 }
@@ -302,9 +304,9 @@ static void test_published(void **state)
 		if (id)
 			post_collect(v);
 		assert_int_equal(v->post->apic_base, l->base);
-		assert_int_equal(v->post->svr, l->regs[LAPIC_SVR]);
-		assert_int_equal(v->post->ldr, l->regs[LAPIC_LDR]);
-		assert_int_equal(v->post->dfr, l->regs[LAPIC_DFR]);
+		assert_int_equal(v->post->svr, l->regs[LAPIC_SVR][0]);
+		assert_int_equal(v->post->ldr, l->regs[LAPIC_LDR][0]);
+		assert_int_equal(v->post->dfr, l->regs[LAPIC_DFR][0]);
 		assert_int_equal(v->post->apic_id, id);
 	}
 }

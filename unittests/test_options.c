@@ -287,6 +287,36 @@ static void test_guest_map(void **state)
 	}
 }
 
+static void test_apicv(void **state)
+{
+	static const struct {
+		const char *line;
+		int want; /* -1: refused */
+	} cases[] = {
+		{ "mem=1", VM_APICV_OFF },
+		{ "apicv=auto", VM_APICV_AUTO },
+		{ "apicv=on", VM_APICV_ON },
+		{ "apic=on apicv=off", VM_APICV_OFF },
+		{ "apicv=on apicv=auto", VM_APICV_AUTO },
+		{ "-- apicv=on", VM_APICV_OFF },
+		{ "apicv=yes", -1 },
+		{ "apicv=", -1 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct vm_options o;
+		char why[96] = "";
+		int err = vm_options_parse(cases[i].line, &o, why, sizeof(why));
+
+		assert_int_equal(err, cases[i].want < 0 ? -EINVAL : 0);
+		if (err)
+			assert_non_null(strstr(why, "auto, on and off are known"));
+		else
+			assert_int_equal(o.apicv, cases[i].want);
+	}
+}
+
 static void test_apic(void **state)
 {
 	static const struct {
@@ -450,6 +480,7 @@ int main(void)
 		cmocka_unit_test(test_hypervisor_many_problems),
 		cmocka_unit_test(test_guest_words),
 		cmocka_unit_test(test_guest_map),
+		cmocka_unit_test(test_apicv),
 		cmocka_unit_test(test_apic),
 		cmocka_unit_test(test_cpus),
 		cmocka_unit_test(test_guest_problems),

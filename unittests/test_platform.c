@@ -189,7 +189,8 @@ static void test_other_vcpu(void **state)
 /* With a local APIC: while it is off, or by LINT0 as ExtINT; before the APIC's own. */
 static void test_extint(void **state)
 {
-	struct lapic lapic;
+	uint32_t regs[LAPIC_REGS_NR][4];
+	struct lapic lapic = { .regs = regs };
 
 	(void)state;
 	V->lapic = &lapic;
@@ -199,9 +200,9 @@ static void test_extint(void **state)
 	assert_int_equal(delivered(), 0x20); /* as firmware leaves it */
 	serve_timer();
 	pass(CLOCK(10));
-	lapic.regs[LAPIC_LVT_LINT0] = 0x10700;
+	regs[LAPIC_LVT_LINT0][0] = 0x10700;
 	assert_int_equal(delivered(), -1);
-	lapic.regs[LAPIC_LVT_LINT0] = 0x400;
+	regs[LAPIC_LVT_LINT0][0] = 0x400;
 	assert_int_equal(delivered(), -1);
 	assert_false(inject_can_wake(V));
 	lapic.base = 0xfee00100;

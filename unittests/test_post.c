@@ -232,10 +232,16 @@ static void test_collect(void **state)
 	post_init(&vm, 1);
 	post_nmi(&vm, 2);
 	post_collect(v);
-	assert_string_equal(did, "iqnts");
-	assert_int_equal(vectors[4], 7);
+	assert_string_equal(did, "iqts");
+	assert_int_equal(vectors[3], 7);
 	assert_int_equal(v->state, VCPU_RUNNABLE);
 	assert_true(post_is_pending(&vm, 2)); /* another one's */
+	/* An NMI that was sent behind it is not. */
+	reset(state);
+	post_init(&vm, 1);
+	post_nmi(&vm, 1);
+	post_collect(v);
+	assert_string_equal(did, "in");
 }
 
 /* ---- readiness ---- */

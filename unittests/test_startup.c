@@ -236,7 +236,7 @@ static void test_init_lapic(void **state)
 		get(0x04); /* no such register: an error is noted */
 		V->hc_deadline = fake_tsc + 5;
 		vcpu_timer_changed(V);
-		assert_true(V->timer_deadline && L->regs[LAPIC_IRR + 2]);
+		assert_true(V->timer_deadline && L->regs[LAPIC_IRR + 2][0]);
 		if (mode == 1)
 			enter_x2();
 		else if (mode == 2)
@@ -245,17 +245,17 @@ static void test_init_lapic(void **state)
 		post_init(&fake_vm, ID);
 		post_collect(V);
 		assert_int_equal(L->base, base);
-		assert_int_equal(L->regs[LAPIC_ID], mode == 1 ? ID : ID << 24);
-		assert_int_equal(L->regs[LAPIC_LDR], mode == 1 ? 1 << ID : 0);
-		assert_int_equal(L->regs[LAPIC_SVR], 0xff);
-		assert_int_equal(L->regs[LAPIC_DFR], ~0U);
-		assert_int_equal(L->regs[LAPIC_TPR] | L->regs[LAPIC_IRR + 2] | L->errors, 0);
+		assert_int_equal(L->regs[LAPIC_ID][0], mode == 1 ? ID : ID << 24);
+		assert_int_equal(L->regs[LAPIC_LDR][0], mode == 1 ? 1 << ID : 0);
+		assert_int_equal(L->regs[LAPIC_SVR][0], 0xff);
+		assert_int_equal(L->regs[LAPIC_DFR][0], ~0U);
+		assert_int_equal(L->regs[LAPIC_TPR][0] | L->regs[LAPIC_IRR + 2][0] | L->errors, 0);
 		for (unsigned int lvt = LAPIC_LVT_TIMER; lvt <= LAPIC_LVT_ERROR; lvt++)
-			assert_int_equal(L->regs[lvt], 0x10000);
+			assert_int_equal(L->regs[lvt][0], 0x10000);
 		assert_int_equal(V->timer_deadline | V->hc_deadline, 0);
 		/* Senders know. */
 		assert_int_equal(V->post->svr, 0xff);
-		assert_int_equal(V->post->ldr, L->regs[LAPIC_LDR]);
+		assert_int_equal(V->post->ldr, L->regs[LAPIC_LDR][0]);
 		assert_int_equal(V->post->apic_base, base);
 		assert_int_equal(V->post->apic_id, ID);
 	}

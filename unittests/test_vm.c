@@ -12,6 +12,7 @@
 #include "mm/kmalloc.h"
 #include "mm/ptable.h"
 #include "vmm/guestmem.h"
+#include "vmm/lapic.h"
 #include "vmm/loader.h"
 #include "vmm/vcpu.h"
 #include "vmm/vm.h"
@@ -54,9 +55,12 @@ static const uint32_t image[16] = {
 	0x102000,   0x100020,
 };
 static const struct vm_module module = { "text", 4, "initrd" };
-static const struct vm_options options = {
-	.name = "test", .mem_mib = MEM_MIB, .cpus = 1, .asi = VM_ASI_ON, .args = "a b"
-};
+static const struct vm_options options = { .name = "test",
+					   .mem_mib = MEM_MIB,
+					   .cpus = 1,
+					   .asi = VM_ASI_ON,
+					   .apicv = VM_APICV_AUTO,
+					   .args = "a b" };
 
 static const char disk[1000] = "a disk";
 
@@ -182,12 +186,12 @@ static void test_each_allocation_fails(void **state)
 		}
 		/*
 		 * Owner, domain, VM, list of RAM, window, EPT root, vCPU, VMCS, bitmap, stack,
-		 * statistics, XSAVE area, local APIC; command line and disk of a platform; loader, its modules,
-		 * boot information. A vCPU of its own owner has a pool of its own too, which converts a block.
+		 * statistics, XSAVE area, local APIC, its registers, the APIC-access page and its three tables; command line and
+		 * disk of a platform; loader, its modules, boot information. A vCPU of its own owner has a pool of its own too, which converts a block.
 		 */
 		assert_int_equal(refused, 13 + (o.asi == VM_ASI_ON) +
-						  (o.guest_map == GUEST_MAP_NONE) + o.apic +
-						  2 * !!o.disk + (o.cpus - 1) * (6 + o.apic));
+						  (o.guest_map == GUEST_MAP_NONE) + 6 * o.apic +
+						  2 * !!o.disk + (o.cpus - 1) * (6 + 2 * o.apic));
 	}
 }
 
@@ -277,6 +281,48 @@ static void test_registers_are_local(void **state)
 	assert_int_not_equal(vms[0]->vcpus[0]->stack.canary, vms[1]->vcpus[0]->stack.canary);
 	vm_destroy(vms[0]);
 	vm_destroy(vms[1]);
+	assert_nothing_left(used);
+}
+
+/* One APIC-access page for all vCPUs of a VM whose local APICs the CPU serves, in LOCAL memory; others find nothing there. */
+static void test_apic_page(void **state)
+{
+	static const char zeros[PAGE_SIZE];
+	struct vm_options o = options;
+	uint64_t used = memory_used();
+	struct pt_walk walk;
+	struct vm *vm;
+
+	(void)state;
+	o.apic = true;
+	o.cpus = 2;
+	assert_int_equal(create(&o, sizeof(image), &vm), 0);
+	walk = ptable_walk(&vm->ept, 0xfee00000);
+	assert_true(walk.present);
+	assert_int_equal(walk.hpa.v, vm->apic_page.v);
+	assert_local(hpa_to_local(vm->apic_page), vm);
+	assert_memory_equal(hpa_to_local(vm->apic_page), zeros, PAGE_SIZE);
+	assert_false(ptable_walk(&vm->ept, 0xfee01000).present);
+	for (unsigned int i = 0; i < 2; i++) {
+		assert_int_equal(vm->vcpus[i]->lapic->service, LAPIC_TRAPPED);
+		assert_int_not_equal(vm->apic_page.v, hva_to_hpa(vm->vcpus[i]->lapic->regs).v);
+	}
+	/* A vCPU for which the page is memory has run here. */
+	vm->apic_page_plain[cpu_number] = true;
+	vm->ept_seen[cpu_number] = vm->ept_gen;
+	vcpu_load(vm->vcpus[1]);
+	fake_nr_invept = 0;
+	vcpu_sync_ept(vm->vcpus[1]);
+	vcpu_sync_ept(vm->vcpus[1]);
+	assert_int_equal(fake_nr_invept, 1);
+	vcpu_put();
+	vm_destroy(vm);
+	o.apicv = VM_APICV_OFF;
+	assert_int_equal(create(&o, sizeof(image), &vm), 0);
+	assert_int_equal(vm->apic_page.v, 0);
+	assert_false(ptable_walk(&vm->ept, 0xfee00000).present);
+	assert_int_equal(vm->vcpus[0]->lapic->service, LAPIC_SOFTWARE);
+	vm_destroy(vm);
 	assert_nothing_left(used);
 }
 
@@ -415,6 +461,7 @@ int main(void)
 		cmocka_unit_test(test_wrong_image),   cmocka_unit_test(test_too_much_memory),
 		cmocka_unit_test(test_two),	      cmocka_unit_test(test_registers_are_local),
 		cmocka_unit_test(test_several_vcpus), cmocka_unit_test(test_moves),
+		cmocka_unit_test(test_apic_page),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);

@@ -130,6 +130,39 @@ static void test_optional_controls(void **state)
 	}
 }
 
+/* A local APIC that the CPU serves: all of it or nothing, and never on from the start. */
+static void test_apic_virtualization(void **state)
+{
+	const uint32_t all = PROC2_X2APIC | PROC2_APIC_REGS | PROC2_VIRTUAL_INTR;
+
+	(void)state;
+	assert_supported();
+	assert_false(vmx_has_apicv()); /* this model of Bochs's lacks two */
+	fake_cpu.proc2 |= (uint64_t)all << 32;
+	assert_supported();
+	assert_true(vmx_has_apicv());
+	assert_int_equal(vmx_control_word(VMX_PROC2) & all, 0);
+	assert_int_equal(vmx_control_word(VMX_PROC) & PROC_TPR_SHADOW, 0);
+	for (uint32_t bit = 1; bit; bit <<= 1) {
+		if (!(all & bit))
+			continue;
+		fake_cpu.proc2 ^= (uint64_t)bit << 32;
+		assert_false(vmx_has_apicv());
+		fake_cpu.proc2 ^= (uint64_t)bit << 32;
+	}
+	fake_cpu.proc &= ~((uint64_t)PROC_TPR_SHADOW << 32);
+	assert_false(vmx_has_apicv());
+	fake_cpu.proc2 &= ~((uint64_t)PROC2_APIC_ACCESS << 32);
+	assert_false(vmx_has_apic_access());
+	fake_cpu.proc2 |= (uint64_t)PROC2_APIC_ACCESS << 32;
+	assert_supported();
+	assert_true(vmx_has_apic_access());
+	assert_int_equal(vmx_control_word(VMX_PROC2) & PROC2_APIC_ACCESS, 0);
+	assert_false(vmx_has_posted_interrupts());
+	fake_cpu.pin |= (uint64_t)PIN_POSTED_INTR << 32;
+	assert_true(vmx_has_posted_interrupts());
+}
+
 /* What the CPU demands, what we want, and nothing else. */
 static void test_control_words(void **state)
 {
@@ -313,6 +346,7 @@ int main(void)
 		cmocka_unit_test_setup(test_each_control_is_named, reset),
 		cmocka_unit_test_setup(test_fixed_controls_are_named, reset),
 		cmocka_unit_test_setup(test_optional_controls, reset),
+		cmocka_unit_test_setup(test_apic_virtualization, reset),
 		cmocka_unit_test_setup(test_control_words, reset),
 		cmocka_unit_test_setup(test_ept_and_vpid, reset),
 		cmocka_unit_test_setup(test_flushes, reset),

@@ -85,7 +85,7 @@ test_vmalloc_SRCS := mm/vmarea.c unittests/fake/hostmap.c $(test_buddy_SRCS)
 
 # Exit handlers, on the fake VMCS of unittests/fake/vmx.c.
 DEVICE_SRCS := vmm/dev/pic.c vmm/dev/pit.c vmm/dev/rtc.c vmm/dev/fwcfg.c vmm/dev/pci.c vmm/dev/ioapic.c vmm/dev/acpipm.c
-LAPIC_SRCS := vmm/lapic.c vmm/lapic_ipi.c vmm/lapic_timer.c vmm/timer.c vmm/post.c vmm/startup.c vmm/platform.c $(DEVICE_SRCS)
+LAPIC_SRCS := vmm/lapic.c vmm/apicv.c vmm/lapic_ipi.c vmm/lapic_timer.c vmm/timer.c vmm/post.c vmm/startup.c vmm/platform.c $(DEVICE_SRCS)
 VIRTIO_SRCS := vmm/dev/virtqueue.c vmm/dev/virtio.c vmm/dev/virtio_blk.c vmm/dev/virtio_console.c
 PORT_SRCS := vmm/ports.c vmm/com1.c vmm/typed.c $(VIRTIO_SRCS) unittests/fake/console.c lib/log.c lib/fmt.c
 FAKE_VCPU_SRCS := unittests/fake/vmx.c vmm/vcpu_regs.c unittests/fake/cpu.c vmm/inject.c vmm/exit_event.c $(LAPIC_SRCS)
@@ -95,6 +95,9 @@ test_inject_SRCS := unittests/fake/vmx.c unittests/fake/cpu.c vmm/inject.c $(LAP
 
 UNIT_TESTS += lapic
 test_lapic_SRCS := unittests/fake/vmx.c unittests/fake/cpu.c vmm/inject.c $(LAPIC_SRCS)
+
+UNIT_TESTS += apicv
+test_apicv_SRCS := unittests/fake/vmx.c unittests/fake/cpu.c vmm/inject.c vmm/exit_event.c vmm/vmcs.c $(filter-out vmm/platform.c vmm/dev/%,$(LAPIC_SRCS))
 
 UNIT_TESTS += lapic_timer
 test_lapic_timer_SRCS := $(test_lapic_SRCS)

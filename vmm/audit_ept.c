@@ -9,8 +9,10 @@
 #include "lib/log.h"
 #include "mm/memmap.h"
 #include "mm/page.h"
+#include "vmm/ept.h"
 #include "vmm/guestmem.h"
 #include "vmm/guestram.h"
+#include "vmm/lapic.h"
 
 #define REPORTS_MAX 8
 #define STEP_WORK   256 /* entries and blocks that make a step; the last one may go beyond */
@@ -65,6 +67,27 @@ static const char *block_rule(struct state *s, hpa_t block)
 	return is_once(s, block) ? NULL : "guest RAM that has two places";
 }
 
+/* Decision 0002. A single page of the VM's: one in guest RAM, which has the same tag, would be the guest's to write. */
+static bool is_own_page(const struct vm *vm, hpa_t hpa)
+{
+	const struct pageblock *tag = pfn_to_pageblock(hpa_to_pfn(hpa));
+	const struct page *page = pfn_to_page(hpa_to_pfn(hpa));
+
+	return memmap_is_ram(hpa.v, PAGE_SIZE) && tag->class == LOCAL && tag->owner == vm->owner &&
+	       page->state == PAGE_USED && page->order == 0;
+}
+
+static const char *apic_page_rule(const struct vm *vm, const struct pt_leaf *leaf)
+{
+	uint64_t flags = ptable_leaf_flags(&pt_ept_format, 0, EPT_APIC_PAGE_PROT);
+
+	if (leaf->size != PAGE_SIZE || leaf->entry != (vm->apic_page.v | flags))
+		return "another page, or other rights, than the APIC-access page has";
+	return is_own_page(vm, vm->apic_page)
+		       ? NULL
+		       : "an APIC-access page that is not LOCAL memory of its VM";
+}
+
 /* What vmm/ept.c would have made there. */
 static const char *leaf_rule(const struct vm *vm, const struct pt_leaf *leaf)
 {
@@ -72,6 +95,8 @@ static const char *leaf_rule(const struct vm *vm, const struct pt_leaf *leaf)
 
 	if (!leaf->present)
 		return "an absent entry that holds a frame";
+	if (leaf->va == LAPIC_PAGE && vm->apic_page.v)
+		return apic_page_rule(vm, leaf);
 	if (leaf->entry != (leaf->hpa.v | flags))
 		return "rights, memory type or bits that no guest RAM has";
 	if (!guestmem_is_ram(vm, GPA(leaf->va), leaf->size))
@@ -85,17 +110,9 @@ static const char *leaf_rule(const struct vm *vm, const struct pt_leaf *leaf)
 	return NULL;
 }
 
-/* Decision 0002. A single page: a table in guest RAM, which has the same tag, would be the guest's to write. */
 static const char *table_rule(const struct vm *vm, hpa_t table)
 {
-	const struct pageblock *tag = pfn_to_pageblock(hpa_to_pfn(table));
-	const struct page *page = pfn_to_page(hpa_to_pfn(table));
-
-	return memmap_is_ram(table.v, PAGE_SIZE) && tag->class == LOCAL &&
-			       tag->owner == vm->owner && page->state == PAGE_USED &&
-			       page->order == 0
-		       ? NULL
-		       : "a table that is not LOCAL memory of its VM";
+	return is_own_page(vm, table) ? NULL : "a table that is not LOCAL memory of its VM";
 }
 
 /* The tables that begin at @gpa, from the root down to the one whose entries have @size. */

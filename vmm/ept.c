@@ -6,8 +6,10 @@
 #include "arch/vmxcpu.h"
 #include "lib/bitops.h"
 #include "lib/errno.h"
+#include "mm/buddy.h"
 #include "mm/page.h"
 #include "vmm/guestmem.h"
+#include "vmm/lapic.h"
 
 int ept_create(struct vm *vm)
 {
@@ -28,6 +30,22 @@ void ept_destroy(struct vm *vm)
 		return;
 	ptable_destroy(&vm->ept);
 	vm->eptp = 0;
+	if (vm->apic_page.v)
+		page_free(hpa_to_local(vm->apic_page), 0);
+}
+
+/* SDM, "Issues Pertaining to Page Size and TLB Management": by a leaf of 4 KiB. */
+int ept_map_apic_page(struct vm *vm)
+{
+	void *page = page_zalloc(0, LOCAL, vm->owner);
+
+	if (!page)
+		return -ENOMEM;
+	vm->apic_page = hva_to_hpa(page);
+	if (ptable_prepare(&vm->ept, LAPIC_PAGE, PAGE_SIZE, 0))
+		return -ENOMEM;
+	ptable_map(&vm->ept, LAPIC_PAGE, vm->apic_page, PAGE_SIZE, 0, EPT_APIC_PAGE_PROT);
+	return 0;
 }
 
 /* Whether a run of 1 GiB stands at @gpa: it is contiguous, and aligned to its size. */

@@ -8,6 +8,10 @@
 
 __must_check int ept_create(struct vm *vm);
 void ept_destroy(struct vm *vm);
+/* Gives the VM an APIC-access page (apicv.h); ept_destroy() frees it. 0 or -ENOMEM. Before a vCPU is made. */
+__must_check int ept_map_apic_page(struct vm *vm);
+/* The rights of its leaf: nobody executes there. */
+#define EPT_APIC_PAGE_PROT PROT_RW
 /*
  * Maps the RAM around @gpa by the largest leaf that can be: 1 GiB if that is one run of host RAM, 2 MiB if the
  * whole of it is RAM, else the 4 KiB page. 0, -EFAULT if there is no RAM, -ENOMEM for a table.

@@ -35,6 +35,10 @@ enum exit_action exit_triple_fault(struct vcpu *v);
 enum exit_action exit_entry_failure(struct vcpu *v); /* invalid guest state, MSR loading */
 enum exit_action exit_ept_violation(struct vcpu *v); /* exit_ept.c */
 enum exit_action exit_ept_misconfig(struct vcpu *v);
+/* Local APICs that the CPU serves (apicv.h): what it did not do itself, and what it did that concerns others. */
+enum exit_action exit_apic_access(struct vcpu *v); /* exit_ept.c */
+enum exit_action exit_apic_write(struct vcpu *v);  /* exit_event.c */
+enum exit_action exit_virtual_eoi(struct vcpu *v);
 enum exit_action exit_unhandled(struct vcpu *v); /* exit_event.c: report, STOP_VM */
 /* Reports and stops the VM; @reason is a word of docs/serial.md. */
 enum exit_action exit_stop(struct vcpu *v, const char *reason);

@@ -7,6 +7,7 @@
 #include "arch/vmx.h"
 #include "lib/errno.h"
 #include "lib/panic.h"
+#include "vmm/apicv.h"
 #include "vmm/decode.h"
 #include "vmm/ept.h"
 #include "vmm/exit.h"
@@ -66,7 +67,7 @@ static uint64_t sign_extend(uint64_t value, unsigned int size)
 }
 
 /* One register operand or immediate, one in memory. */
-static void do_two_operands(struct vcpu *v, const struct insn *insn, uint64_t gpa)
+static __always_inline void do_two_operands(struct vcpu *v, const struct insn *insn, uint64_t gpa)
 {
 	uint64_t rflags = vmcs_read(VMCS_GUEST_RFLAGS), mem, result;
 
@@ -102,7 +103,8 @@ static void do_two_operands(struct vcpu *v, const struct insn *insn, uint64_t gp
 }
 
 /* MOVS: one side is the bus, at @gpa, the other may be RAM. False if the guest got a fault instead. */
-static bool do_movs(struct vcpu *v, const struct insn *insn, uint64_t gpa, bool write)
+static __always_inline bool do_movs(struct vcpu *v, const struct insn *insn, uint64_t gpa,
+				    bool write)
 {
 	uint64_t regs[GPR_NR], next_rip = vmcs_read(VMCS_GUEST_RIP) + insn->len, value = 0;
 	gva_t from, to;
@@ -125,7 +127,8 @@ static bool do_movs(struct vcpu *v, const struct insn *insn, uint64_t gpa, bool 
 }
 
 /* One step of a string instruction; with a count left, the guest executes it again. */
-static enum exit_action do_string(struct vcpu *v, const struct insn *insn, uint64_t gpa, bool write)
+static __always_inline enum exit_action do_string(struct vcpu *v, const struct insn *insn,
+						  uint64_t gpa, bool write)
 {
 	uint64_t step =
 		vmcs_read(VMCS_GUEST_RFLAGS) & RFLAGS_DF ? -(uint64_t)insn->size : insn->size;
@@ -158,7 +161,8 @@ static bool has_device(const struct vcpu *v, uint64_t gpa)
 }
 
 /* A data access to a @device or to nothing. */
-static enum exit_action serve_device(struct vcpu *v, uint64_t gpa, bool device, bool write)
+static __always_inline enum exit_action serve_device(struct vcpu *v, uint64_t gpa, bool device,
+						     bool write)
 {
 	union insn_bytes bytes = { .word = { 0, 0 } };
 	size_t len = linear_fetch(v, bytes.byte, DECODE_LEN_MAX);
@@ -183,9 +187,9 @@ static enum exit_action serve_device(struct vcpu *v, uint64_t gpa, bool device, 
 	}
 }
 
-enum exit_action exit_ept_violation(struct vcpu *v)
+/* What the guest has done at @gpa, as the qualification of an EPT violation tells it. */
+static __always_inline enum exit_action serve_access(struct vcpu *v, uint64_t qual, uint64_t gpa)
 {
-	uint64_t qual = vmcs_read(VMCS_EXIT_QUAL), gpa = vmcs_read(VMCS_GUEST_PHYS_ADDR);
 	const uint64_t own_access = EPT_QUAL_LINEAR | EPT_QUAL_TRANSLATED;
 	bool delivering = v->events.reinject_info & INTR_INFO_VALID, device = has_device(v, gpa);
 
@@ -211,6 +215,35 @@ enum exit_action exit_ept_violation(struct vcpu *v)
 	if (qual & EPT_QUAL_FETCH)
 		return exit_stop(v, "wild-fetch");
 	return serve_device(v, gpa, device, qual & EPT_QUAL_WRITE);
+}
+
+enum exit_action exit_ept_violation(struct vcpu *v)
+{
+	return serve_access(v, vmcs_read(VMCS_EXIT_QUAL), vmcs_read(VMCS_GUEST_PHYS_ADDR));
+}
+
+/*
+ * SDM, "APIC-Access VM Exits": what the CPU does not do by itself, at an offset of the page of registers. It may be any
+ * instruction that it knows, and then replaces what the guest's next write finds.
+ */
+enum exit_action exit_apic_access(struct vcpu *v)
+{
+	static const uint64_t quals[] = {
+		[APIC_ACCESS_READ] = EPT_QUAL_LINEAR | EPT_QUAL_TRANSLATED | EPT_QUAL_READ,
+		[APIC_ACCESS_WRITE] = EPT_QUAL_LINEAR | EPT_QUAL_TRANSLATED | EPT_QUAL_WRITE,
+		[APIC_ACCESS_FETCH] = EPT_QUAL_LINEAR | EPT_QUAL_TRANSLATED | EPT_QUAL_FETCH,
+	};
+	uint64_t qual = vmcs_read(VMCS_EXIT_QUAL);
+	enum apic_access access = apic_qual_access(qual);
+	enum exit_action action;
+
+	if (access == APIC_ACCESS_EVENT || access == APIC_ACCESS_EVENT_TABLE)
+		return exit_stop(v, "wild-delivery");
+	action = serve_access(v, access < ARRAY_SIZE(quals) ? quals[access] : 0,
+			      LAPIC_PAGE | (qual & APIC_QUAL_OFFSET));
+	if (v->lapic->service == LAPIC_XAPIC)
+		apicv_keep(v->lapic);
+	return action;
 }
 
 /* The guest has no part in how its EPT entries look: this is our bug. */

@@ -7,6 +7,8 @@
 #include "arch/regs.h"
 #include "arch/vmx.h"
 #include "vmm/exit.h"
+#include "vmm/lapic.h"
+#include "vmm/platform.h"
 #include "vmm/report.h"
 #include "vmm/vm.h"
 
@@ -114,6 +116,24 @@ enum exit_action exit_interrupt_window(struct vcpu *v)
 enum exit_action exit_preemption_timer(struct vcpu *v)
 {
 	(void)v;
+	return RESUME;
+}
+
+/* SDM, "APIC-Write Emulation": behind the instruction, with its value in the page of registers. */
+enum exit_action exit_apic_write(struct vcpu *v)
+{
+	if (!lapic_written(v, (unsigned int)vmcs_read(VMCS_EXIT_QUAL) & 0xfff))
+		return exit_unhandled(v);
+	return RESUME;
+}
+
+/*
+ * SDM, "EOI Virtualization": behind the instruction; the CPU has taken the vector that ends out of ISR. A guest that also
+ * sends itself an interrupt of that vector, which leaves TMR as it is, ends that of the I/O APIC early: its own.
+ */
+enum exit_action exit_virtual_eoi(struct vcpu *v)
+{
+	platform_eoi(v->vm, (uint8_t)vmcs_read(VMCS_EXIT_QUAL));
 	return RESUME;
 }
 

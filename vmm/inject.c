@@ -185,14 +185,17 @@ static void enter_exception(struct events *e)
 
 #define IRQ_OF_PIC 256 /* the PIC gives its vector when it is acknowledged */
 
-/* The interrupt to be delivered next, -1 if none: those that no APIC stands before come first. */
+/*
+ * The interrupt to be injected next, -1 if none: those that no APIC stands before come first. What a local APIC has that
+ * the CPU serves the CPU delivers, behind these: it holds its own back while a window is open.
+ */
 static int next_irq(const struct vcpu *v)
 {
 	int irq = event_highest(v->events.irq);
 
 	if (irq < 0 && platform_interrupts(v) && (!v->lapic || lapic_takes_extint(v->lapic)))
 		irq = IRQ_OF_PIC;
-	return irq < 0 && v->lapic ? lapic_pending(v->lapic) : irq;
+	return irq < 0 && v->lapic ? lapic_injects(v->lapic) : irq;
 }
 
 static void enter_irq(struct vcpu *v, uint32_t irq)
@@ -295,5 +298,6 @@ bool inject_can_wake(const struct vcpu *v)
 	/* The shadow of STI or MOV SS ends with HLT itself. */
 	if (e->nmi && !(vmcs_read32(VMCS_GUEST_INTERRUPTIBILITY) & BLOCKED_BY_NMI))
 		return true;
-	return next_irq(v) >= 0 && (vmcs_read(VMCS_GUEST_RFLAGS) & RFLAGS_IF);
+	return (next_irq(v) >= 0 || (v->lapic && lapic_pending(v->lapic) >= 0)) &&
+	       (vmcs_read(VMCS_GUEST_RFLAGS) & RFLAGS_IF);
 }

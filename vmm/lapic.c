@@ -4,6 +4,7 @@
 #include "lib/bitops.h"
 #include "lib/compiler.h"
 #include "lib/string.h"
+#include "vmm/apicv.h"
 #include "vmm/cpuid.h"
 #include "vmm/lapic_internal.h"
 #include "vmm/platform.h"
@@ -15,7 +16,6 @@
 #define LVT_NMI		0x400U
 #define LVT_MODE	0x700U
 #define APIC_BASE_RESET (LAPIC_PAGE | APIC_BASE_BSP)
-#define MSR_X2APIC	0x800U
 
 /*
  * Which modes have the register, and the bits that software may write. @read_only ones may be written as
@@ -57,21 +57,22 @@ static const struct rule {
 /* SDM, "Local APIC State After Power-Up or Reset". */
 static void reset(struct lapic *l)
 {
-	memset(l->regs, 0, sizeof(l->regs));
-	l->regs[LAPIC_ID] = l->id << 24;
-	l->regs[LAPIC_VERSION] = VERSION;
-	l->regs[LAPIC_DFR] = ~0U;
-	l->regs[LAPIC_SVR] = VECTOR_MASK;
+	memset(l->regs, 0, LAPIC_REGS_SIZE);
+	l->regs[LAPIC_ID][0] = l->id << 24;
+	l->regs[LAPIC_VERSION][0] = VERSION;
+	l->regs[LAPIC_DFR][0] = ~0U;
+	l->regs[LAPIC_SVR][0] = VECTOR_MASK;
 	for (unsigned int lvt = LAPIC_LVT_TIMER; lvt <= LAPIC_LVT_ERROR; lvt++)
-		l->regs[lvt] = LVT_MASKED;
+		l->regs[lvt][0] = LVT_MASKED;
+	l->irr_words = l->isr_words = 0;
 	l->errors = 0;
 	l->timer_end = 0;
 }
 
 static void set_x2apic_ids(struct lapic *l)
 {
-	l->regs[LAPIC_ID] = l->id;
-	l->regs[LAPIC_LDR] = l->id >> 4 << 16 | 1U << (l->id & 0xf);
+	l->regs[LAPIC_ID][0] = l->id;
+	l->regs[LAPIC_LDR][0] = l->id >> 4 << 16 | 1U << (l->id & 0xf);
 }
 
 void lapic_publish(struct vcpu *v)
@@ -80,9 +81,10 @@ void lapic_publish(struct vcpu *v)
 
 	WRITE_ONCE(v->post->apic_base, l->base);
 	WRITE_ONCE(v->post->apic_id, l->id);
-	WRITE_ONCE(v->post->ldr, l->regs[LAPIC_LDR]);
-	WRITE_ONCE(v->post->dfr, l->regs[LAPIC_DFR]);
-	WRITE_ONCE(v->post->svr, l->regs[LAPIC_SVR]);
+	WRITE_ONCE(v->post->ldr, l->regs[LAPIC_LDR][0]);
+	WRITE_ONCE(v->post->dfr, l->regs[LAPIC_DFR][0]);
+	WRITE_ONCE(v->post->svr, l->regs[LAPIC_SVR][0]);
+	apicv_update(v);
 }
 
 void lapic_init(struct vcpu *v)
@@ -90,14 +92,16 @@ void lapic_init(struct vcpu *v)
 	struct lapic *l = v->lapic;
 
 	*l = (struct lapic){
+		.regs = l->regs,
+		.service = l->service,
 		.base = LAPIC_PAGE | APIC_BASE_EN | (v->id ? 0 : APIC_BASE_BSP),
 		.id = v->id,
 		.ratio = guest_crystal_ratio(),
 	};
 	reset(l);
 	if (!v->id) {
-		l->regs[LAPIC_LVT_LINT0] = LVT_EXTINT;
-		l->regs[LAPIC_LVT_LINT1] = LVT_NMI;
+		l->regs[LAPIC_LVT_LINT0][0] = LVT_EXTINT;
+		l->regs[LAPIC_LVT_LINT1][0] = LVT_NMI;
 	}
 	lapic_publish(v);
 }
@@ -116,68 +120,113 @@ bool lapic_enabled(const struct lapic *l)
 	return l->base & APIC_BASE_EN;
 }
 
-/* The highest vector of eight registers; -1: none. Two at a time: each interrupt costs several looks. */
-static int highest(const uint32_t *set)
+/* The highest vector of the registers from @first on that @words names; -1: none. */
+static int highest(const struct lapic *l, enum lapic_reg first, uint32_t words)
 {
-	for (int i = 6; i >= 0; i -= 2) {
-		uint64_t two = (uint64_t)set[i + 1] << 32 | set[i];
+	while (words) {
+		unsigned int word = bit_highest(words);
+		uint32_t set = l->regs[first + word][0];
 
-		if (two)
-			return i * 32 + (int)bit_highest(two);
+		if (set)
+			return (int)(word * 32 + bit_highest(set));
+		words ^= 1U << word;
 	}
 	return -1;
+}
+
+static int highest_requested(const struct lapic *l)
+{
+	return highest(l, LAPIC_IRR, l->irr_words);
+}
+
+static int highest_in_service(const struct lapic *l)
+{
+	return highest(l, LAPIC_ISR, l->isr_words);
+}
+
+/* Takes @vector out of IRR or ISR. What the CPU sets meanwhile nobody notes in @words: they stay. */
+static void forget(struct lapic *l, enum lapic_reg first, uint8_t *words, unsigned int vector)
+{
+	uint32_t *reg = l->regs[first + vector / 32];
+
+	*reg &= ~(1U << vector % 32);
+	if (!*reg && !l->is_virtual)
+		*words &= (uint8_t) ~(1U << vector / 32);
+}
+
+uint8_t lapic_requested(const struct lapic *l)
+{
+	return (uint8_t)MAX(highest_requested(l), 0);
+}
+
+uint8_t lapic_in_service(const struct lapic *l)
+{
+	return (uint8_t)MAX(highest_in_service(l), 0);
 }
 
 /* SDM, "Task and Processor Priorities". */
 static uint32_t ppr(const struct lapic *l)
 {
-	int served = highest(&l->regs[LAPIC_ISR]);
-	uint32_t tpr = l->regs[LAPIC_TPR], class = served < 0 ? 0 : (uint32_t)served & 0xf0;
+	int served = highest_in_service(l);
+	uint32_t tpr = l->regs[LAPIC_TPR][0], class = served < 0 ? 0 : (uint32_t)served & 0xf0;
 
 	return (tpr & 0xf0) >= class ? tpr : class;
 }
 
 int lapic_pending(const struct lapic *l)
 {
-	int vector = highest(&l->regs[LAPIC_IRR]);
+	int vector = highest_requested(l);
 
 	return vector >= 0 && (uint32_t)vector >> 4 > ppr(l) >> 4 ? vector : -1;
 }
 
+int lapic_injects(const struct lapic *l)
+{
+	return l->is_virtual ? -1 : lapic_pending(l);
+}
+
 bool lapic_takes_extint(const struct lapic *l)
 {
-	uint32_t lint0 = l->regs[LAPIC_LVT_LINT0];
+	uint32_t lint0 = l->regs[LAPIC_LVT_LINT0][0];
 
 	return !lapic_enabled(l) || (lint0 & (LVT_MASKED | LVT_MODE)) == LVT_EXTINT;
 }
 
 void lapic_take(struct lapic *l, unsigned int vector)
 {
-	uint32_t bit = 1U << vector % 32;
-
-	l->regs[LAPIC_IRR + vector / 32] &= ~bit;
-	l->regs[LAPIC_ISR + vector / 32] |= bit;
+	forget(l, LAPIC_IRR, &l->irr_words, vector);
+	l->regs[LAPIC_ISR + vector / 32][0] |= 1U << vector % 32;
+	l->isr_words |= (uint8_t)(1U << vector / 32);
 }
 
-/* Something may interrupt now: the exit path shall look. */
+/*
+ * Something may interrupt now: the exit path shall look. Where the CPU delivers by itself it has to know of what TPR still
+ * holds back, too: the guest may lower that without an exit.
+ */
 static void look(struct vcpu *v)
 {
-	if (lapic_pending(v->lapic) >= 0)
+	if (v->lapic->is_virtual)
+		apicv_tell_status(v->lapic);
+	else if (lapic_pending(v->lapic) >= 0)
 		v->events.due = 0;
 }
 
 void lapic_request(struct vcpu *v, uint8_t vector, bool level)
 {
-	uint32_t bit = 1U << vector % 32, *tmr = &v->lapic->regs[LAPIC_TMR + vector / 32];
+	struct lapic *l = v->lapic;
+	uint32_t bit = 1U << vector % 32, *tmr = l->regs[LAPIC_TMR + vector / 32], was = *tmr;
 
-	v->lapic->regs[LAPIC_IRR + vector / 32] |= bit;
-	*tmr = level ? *tmr | bit : *tmr & ~bit;
+	l->regs[LAPIC_IRR + vector / 32][0] |= bit;
+	l->irr_words |= (uint8_t)(1U << vector / 32);
+	*tmr = level ? was | bit : was & ~bit;
+	if (*tmr != was && l->is_virtual)
+		apicv_tell_eoi_exits(l);
 	look(v);
 }
 
 void lapic_local(struct vcpu *v, enum lapic_reg lvt)
 {
-	uint32_t entry = v->lapic->regs[lvt];
+	uint32_t entry = v->lapic->regs[lvt][0];
 
 	if (entry & LVT_MASKED)
 		return;
@@ -202,13 +251,13 @@ void lapic_error(struct vcpu *v, uint32_t bit)
 
 static void set_tpr(struct vcpu *v, uint32_t value)
 {
-	v->lapic->regs[LAPIC_TPR] = value;
+	v->lapic->regs[LAPIC_TPR][0] = value;
 	look(v);
 }
 
 uint64_t lapic_cr8(const struct lapic *l)
 {
-	return l->regs[LAPIC_TPR] >> 4;
+	return l->regs[LAPIC_TPR][0] >> 4;
 }
 
 void lapic_set_cr8(struct vcpu *v, uint64_t cr8)
@@ -219,14 +268,13 @@ void lapic_set_cr8(struct vcpu *v, uint64_t cr8)
 /* SDM, "Signaling Interrupt Servicing Completion": I/O APICs hear of the end of level-triggered interrupts. */
 static void end_of_interrupt(struct vcpu *v)
 {
-	int vector = highest(&v->lapic->regs[LAPIC_ISR]);
-	uint32_t bit;
+	struct lapic *l = v->lapic;
+	int vector = highest_in_service(l);
 
 	if (vector < 0)
 		return;
-	bit = 1U << vector % 32;
-	v->lapic->regs[LAPIC_ISR + vector / 32] &= ~bit;
-	if (v->lapic->regs[LAPIC_TMR + vector / 32] & bit)
+	forget(l, LAPIC_ISR, &l->isr_words, (unsigned int)vector);
+	if (l->regs[LAPIC_TMR + vector / 32][0] >> vector % 32 & 1)
 		platform_eoi(v->vm, (uint8_t)vector);
 	look(v);
 }
@@ -236,23 +284,23 @@ static void set_svr(struct vcpu *v, uint32_t value)
 {
 	struct lapic *l = v->lapic;
 
-	l->regs[LAPIC_SVR] = value;
+	l->regs[LAPIC_SVR][0] = value;
 	lapic_publish(v);
 	if (value & SVR_ENABLE)
 		return;
 	for (unsigned int lvt = LAPIC_LVT_TIMER; lvt <= LAPIC_LVT_ERROR; lvt++)
-		l->regs[lvt] |= LVT_MASKED;
+		l->regs[lvt][0] |= LVT_MASKED;
 	vcpu_timer_changed(v);
 }
 
 static void set_lvt(struct vcpu *v, enum lapic_reg reg, uint32_t value)
 {
-	if (!(v->lapic->regs[LAPIC_SVR] & SVR_ENABLE))
+	if (!(v->lapic->regs[LAPIC_SVR][0] & SVR_ENABLE))
 		value |= LVT_MASKED;
 	if (reg == LAPIC_LVT_TIMER)
 		lapic_timer_write(v, reg, value);
 	else
-		v->lapic->regs[reg] = value;
+		v->lapic->regs[reg][0] = value;
 	if (reg == LAPIC_LVT_LINT0)
 		v->events.due = 0; /* the PIC may interrupt now */
 }
@@ -265,7 +313,7 @@ static uint32_t read_reg(struct vcpu *v, unsigned int reg)
 	case LAPIC_TMCCT:
 		return lapic_timer_count(v);
 	default:
-		return v->lapic->regs[reg];
+		return v->lapic->regs[reg][0];
 	}
 }
 
@@ -282,20 +330,20 @@ static void write_reg(struct vcpu *v, unsigned int reg, uint32_t value)
 		end_of_interrupt(v);
 		break;
 	case LAPIC_DFR:
-		l->regs[reg] = value | 0x0fffffff;
+		l->regs[reg][0] = value | 0x0fffffff;
 		lapic_publish(v);
 		break;
 	case LAPIC_SVR:
 		set_svr(v, value);
 		break;
 	case LAPIC_ESR:
-		l->regs[reg] = l->errors;
+		l->regs[reg][0] = l->errors;
 		l->errors = 0;
 		break;
 	case LAPIC_ICR:
-		l->regs[reg] = value;
+		l->regs[reg][0] = value;
 		lapic_send(v, value,
-			   lapic_is_x2(l) ? l->regs[LAPIC_ICR2] : l->regs[LAPIC_ICR2] >> 24);
+			   lapic_is_x2(l) ? l->regs[LAPIC_ICR2][0] : l->regs[LAPIC_ICR2][0] >> 24);
 		break;
 	case LAPIC_SELF_IPI:
 		lapic_send(v, ICR_SELF | value, 0);
@@ -308,9 +356,32 @@ static void write_reg(struct vcpu *v, unsigned int reg, uint32_t value)
 		lapic_timer_write(v, reg, value);
 		break;
 	default: /* LDR, ICR2 */
-		l->regs[reg] = value;
+		l->regs[reg][0] = value;
 		lapic_publish(v);
 	}
+}
+
+/* Those of which each write exits. */
+static bool is_kept(unsigned int reg)
+{
+	return reg != LAPIC_TPR && reg != LAPIC_EOI && reg != LAPIC_ICR && reg != LAPIC_ICR2;
+}
+
+/* What the guest wrote comes to be as by an access that exits: from the register as it was before. */
+bool lapic_written(struct vcpu *v, unsigned int offset)
+{
+	struct lapic *l = v->lapic;
+	unsigned int reg = offset / 16;
+	uint32_t value;
+
+	if (reg >= LAPIC_REGS_NR || !l->is_virtual || (lapic_is_x2(l) && reg != LAPIC_SELF_IPI))
+		return false;
+	value = l->regs[reg][0];
+	l->regs[reg][0] = is_kept(reg) ? l->kept[reg] : value & rules[reg].bits;
+	if (!(offset & 0xf) && (rules[reg].access & (lapic_is_x2(l) ? X2W : W)))
+		write_reg(v, reg, value & rules[reg].bits);
+	l->kept[reg] = l->regs[reg][0];
+	return true;
 }
 
 bool lapic_has_page(const struct vcpu *v, uint64_t gpa)
@@ -355,7 +426,7 @@ static bool read_x2(struct vcpu *v, uint32_t reg, uint64_t *value)
 		return false;
 	*value = read_reg(v, reg);
 	if (reg == LAPIC_ICR)
-		*value |= (uint64_t)v->lapic->regs[LAPIC_ICR2] << 32;
+		*value |= (uint64_t)v->lapic->regs[LAPIC_ICR2][0] << 32;
 	return true;
 }
 
@@ -366,7 +437,7 @@ static bool write_x2(struct vcpu *v, uint32_t reg, uint64_t value)
 	if ((uint32_t)value & ~(rules[reg].bits | rules[reg].read_only))
 		return false;
 	if (reg == LAPIC_ICR)
-		v->lapic->regs[LAPIC_ICR2] = (uint32_t)(value >> 32);
+		v->lapic->regs[LAPIC_ICR2][0] = (uint32_t)(value >> 32);
 	else if (value >> 32)
 		return false;
 	write_reg(v, reg, (uint32_t)value & rules[reg].bits);
@@ -390,7 +461,7 @@ static bool set_base(struct vcpu *v, uint64_t value)
 		vcpu_timer_changed(v);
 	} else if (new == modes && old != modes) {
 		set_x2apic_ids(l);
-		l->regs[LAPIC_ICR2] = 0;
+		l->regs[LAPIC_ICR2][0] = 0;
 	}
 	lapic_publish(v);
 	return true;

@@ -3,6 +3,7 @@
  * The local APIC of a vCPU (apic=on), in software: xAPIC at LAPIC_PAGE and x2APIC by MSRs. SDM, "Advanced
  * Programmable Interrupt Controller (APIC)", which names what is named here. LOCAL memory, one
  * for each vCPU; every function is restricted and takes bounded time whatever the guest has written.
+ * In x2APIC mode the CPU may do a part of it by itself, in the same registers (vmm/apicv.h).
  *
  * Not there, and hidden by the version register: LVT CMCI, directed EOI. The page cannot be moved. LINT0, LINT1,
  * thermal and performance entries of the LVT are kept; nothing is wired to them but, with a platform, the PIC to LINT0.
@@ -48,17 +49,37 @@ enum lapic_reg {
 	LAPIC_REGS_NR = 0x40,
 };
 
+/* Who does what of it; apicv.h. */
+enum lapic_service {
+	LAPIC_SOFTWARE, /* all is done here; where nothing of the VM's APICs ever is the CPU's, its page is not mapped */
+	LAPIC_TRAPPED, /* the same, but its page is, and accesses to it exit by themselves */
+	LAPIC_XAPIC,   /* the CPU serves it, by the page */
+	LAPIC_X2APIC,  /* the CPU serves it, by MSRs */
+};
+
 struct lapic {
 	uint64_t base; /* IA32_APIC_BASE */
 	uint32_t id;   /* the x2APIC ID; fixed */
-	/* As last written or computed; PPR and TMCCT are computed when they are read. */
-	uint32_t regs[LAPIC_REGS_NR];
+	/*
+	 * The registers, as last written or computed; PPR and TMCCT are computed when they are read. A page of the vCPU's
+	 * own, laid out as the SDM's "Virtual APIC State": a register each 16 bytes, in the first four of them.
+	 */
+	uint32_t (*regs)[4];
 	uint32_t errors;    /* found since ESR was last written */
 	uint32_t ratio;	    /* TSC ticks in one of the crystal clock that CPUID 15h speaks of */
 	uint64_t timer_end; /* TSC at which the timer reaches its end; 0: it does not run */
+	enum lapic_service service;
+	bool is_virtual; /* LAPIC_XAPIC or LAPIC_X2APIC: IRR, ISR and TPR are the CPU's while the guest runs */
+	/* No other registers of IRR, of ISR than those with a bit here have one: each interrupt costs several looks. */
+	uint8_t irr_words, isr_words;
+	/* With LAPIC_XAPIC the registers as software has left them: the CPU writes those in @regs over, then exits. */
+	uint32_t kept[LAPIC_REGS_NR];
 };
 
-/* That of @v as firmware leaves it: after RESET, the PIC's interrupts let through by LINT0, NMIs by LINT1. */
+/* The memory of its registers. */
+#define LAPIC_REGS_SIZE (LAPIC_REGS_NR * sizeof(uint32_t[4]))
+
+/* That of @v as firmware leaves it, in the memory that @regs of it leads to: after RESET, the PIC's interrupts let through by LINT0, NMIs by LINT1. */
 void lapic_init(struct vcpu *v);
 /* INIT has come for @v. */
 void lapic_reset(struct vcpu *v);
@@ -83,6 +104,13 @@ void lapic_set_cr8(struct vcpu *v, uint64_t cr8);
 /* The vector that it would interrupt the CPU with now, -1 if none; and that the CPU takes it. */
 int lapic_pending(const struct lapic *l);
 void lapic_take(struct lapic *l, unsigned int vector);
+/* The former, if it is to be injected: what the CPU serves (is_virtual) the CPU delivers. */
+int lapic_injects(const struct lapic *l);
+/* The highest vector that is requested, and that is in service; 0: none. */
+uint8_t lapic_requested(const struct lapic *l);
+uint8_t lapic_in_service(const struct lapic *l);
+/* The CPU has put what the guest wrote at @offset of its page into the register there. False: it should not have. */
+bool lapic_written(struct vcpu *v, unsigned int offset);
 
 /* lapic_ipi.c: an interrupt message has come for @v. */
 void lapic_accept(struct vcpu *v, uint8_t vector, bool level);

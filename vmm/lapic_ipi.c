@@ -36,7 +36,7 @@ static bool is_named(const struct vcpu_post *p, const struct lapic_message *m)
 
 void lapic_accept(struct vcpu *v, uint8_t vector, bool level)
 {
-	if (!(v->lapic->regs[LAPIC_SVR] & SVR_ENABLE))
+	if (!(v->lapic->regs[LAPIC_SVR][0] & SVR_ENABLE))
 		return; /* turned off meanwhile */
 	if (vector < VECTOR_MIN)
 		lapic_error(v, ESR_RECEIVE_VECTOR);

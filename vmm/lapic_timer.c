@@ -21,20 +21,20 @@ static uint32_t mode_of(uint32_t lvt)
 
 static bool by_deadline(const struct lapic *l)
 {
-	return mode_of(l->regs[LAPIC_LVT_TIMER]) == MODE_DEADLINE;
+	return mode_of(l->regs[LAPIC_LVT_TIMER][0]) == MODE_DEADLINE;
 }
 
 /* TSC ticks in @count; below 2^32 * 128 * a few. Divide configuration: 0 is 2, 6 is 128, 7 is 1. */
 static uint64_t ticks_of(const struct lapic *l, uint32_t count)
 {
-	uint32_t dcr = l->regs[LAPIC_DCR], shift = ((dcr & 3) + (dcr >> 1 & 4) + 1) & 7;
+	uint32_t dcr = l->regs[LAPIC_DCR][0], shift = ((dcr & 3) + (dcr >> 1 & 4) + 1) & 7;
 
 	return (uint64_t)count * l->ratio << shift;
 }
 
 static uint64_t period(const struct lapic *l)
 {
-	return MAX(ticks_of(l, l->regs[LAPIC_TMICT]), PERIOD_MIN);
+	return MAX(ticks_of(l, l->regs[LAPIC_TMICT][0]), PERIOD_MIN);
 }
 
 /* Ends that were missed count as one. */
@@ -44,7 +44,7 @@ void lapic_timer_expire(struct vcpu *v, uint64_t now)
 
 	if (!l->timer_end || now < l->timer_end)
 		return;
-	if (mode_of(l->regs[LAPIC_LVT_TIMER]) == MODE_PERIODIC)
+	if (mode_of(l->regs[LAPIC_LVT_TIMER][0]) == MODE_PERIODIC)
 		l->timer_end += ((now - l->timer_end) / period(l) + 1) * period(l);
 	else
 		l->timer_end = 0;
@@ -53,7 +53,7 @@ void lapic_timer_expire(struct vcpu *v, uint64_t now)
 
 uint64_t lapic_timer_deadline(const struct lapic *l)
 {
-	return l->regs[LAPIC_LVT_TIMER] & LVT_MASKED ? 0 : l->timer_end;
+	return l->regs[LAPIC_LVT_TIMER][0] & LVT_MASKED ? 0 : l->timer_end;
 }
 
 /* Rounded up: 0 is read when it has ended. A period that was made longer shows its first count longer. */
@@ -63,7 +63,7 @@ static uint32_t count_at(const struct lapic *l, uint64_t now)
 
 	if (l->timer_end && !by_deadline(l))
 		count = DIV_ROUND_UP(l->timer_end - now, ticks_of(l, 1));
-	return (uint32_t)MIN(count, l->regs[LAPIC_TMICT]);
+	return (uint32_t)MIN(count, l->regs[LAPIC_TMICT][0]);
 }
 
 uint32_t lapic_timer_count(struct vcpu *v)
@@ -78,7 +78,7 @@ static void set_lvt(struct lapic *l, uint32_t value)
 {
 	bool before = by_deadline(l);
 
-	l->regs[LAPIC_LVT_TIMER] = value;
+	l->regs[LAPIC_LVT_TIMER][0] = value;
 	if (by_deadline(l) != before)
 		l->timer_end = 0;
 }
@@ -87,9 +87,9 @@ static void set_initial_count(struct lapic *l, uint32_t value, uint64_t now)
 {
 	if (by_deadline(l))
 		return; /* SDM: ignored in this mode */
-	l->regs[LAPIC_TMICT] = value;
+	l->regs[LAPIC_TMICT][0] = value;
 	l->timer_end = 0;
-	if (value && mode_of(l->regs[LAPIC_LVT_TIMER]) == MODE_PERIODIC)
+	if (value && mode_of(l->regs[LAPIC_LVT_TIMER][0]) == MODE_PERIODIC)
 		l->timer_end = now + period(l);
 	else if (value)
 		l->timer_end = now + ticks_of(l, value);
@@ -100,7 +100,7 @@ static void set_divide(struct lapic *l, uint32_t value, uint64_t now)
 {
 	uint32_t count = count_at(l, now);
 
-	l->regs[LAPIC_DCR] = value;
+	l->regs[LAPIC_DCR][0] = value;
 	if (count)
 		l->timer_end = now + ticks_of(l, count);
 }

@@ -49,8 +49,10 @@ void post_nmi(struct vm *vm, uint32_t id)
 	post(vm, id, POST_NMI);
 }
 
+/* An NMI that is still in the post was sent before: it must not come to the CPU that INIT leaves behind. */
 void post_init(struct vm *vm, uint32_t id)
 {
+	__atomic_fetch_and(&vm->post[id].pending, ~POST_NMI, __ATOMIC_SEQ_CST);
 	post(vm, id, POST_INIT);
 }
 

@@ -18,6 +18,7 @@
  *   exceptions, NMI, interrupts, windows       restricted
  *   preemption timer                           restricted; if several VMs take turns, this one
  *                                              leaves by call afterwards
+ *   APIC access, APIC write, virtual EOI       restricted, of local APICs that the CPU serves
  *   EPT violation                              restricted if the VM's own pool has a free page for
  *                                              the tables; else the buddy converts a block
  *   what stops a VM                            restricted up to the report, which leaves by call
@@ -41,6 +42,25 @@
 #include "vmm/schedule.h"
 #include "vmm/stats.h"
 #include "vmm/vm.h"
+
+/* What is rare, or not there on most machines: the switch below does not get longer for it. */
+static __noinline enum exit_action handle_other_exit(struct vcpu *v, uint32_t reason)
+{
+	switch (reason) {
+	case EXIT_REASON_APIC_ACCESS:
+		inject_note_vectoring(v);
+		return exit_apic_access(v);
+	case EXIT_REASON_APIC_WRITE:
+		return exit_apic_write(v);
+	case EXIT_REASON_VIRTUALIZED_EOI:
+		return exit_virtual_eoi(v);
+	default:
+		exit_unhandled(v);
+		v->exit_reason =
+			MIN(reason, EXIT_REASON_NR - 1U); /* all unknown ones are counted as one */
+		return STOP_VM;
+	}
+}
 
 /*
  * A switch and not a table of functions: -fno-jump-tables makes direct branches of it. Only the reasons
@@ -119,10 +139,7 @@ static __always_inline enum exit_action handle_exit(struct vcpu *v, uint32_t rea
 	case EXIT_REASON_XSETBV:
 		return exit_xsetbv(v);
 	default:
-		exit_unhandled(v);
-		v->exit_reason =
-			MIN(reason, EXIT_REASON_NR - 1U); /* all unknown ones are counted as one */
-		return STOP_VM;
+		return handle_other_exit(v, reason);
 	}
 }
 

@@ -13,6 +13,7 @@
 #include "lib/string.h"
 #include "mm/buddy.h"
 #include "mm/vmalloc.h"
+#include "vmm/apicv.h"
 #include "vmm/lapic.h"
 #include "vmm/mbi.h"
 #include "vmm/owner.h"
@@ -87,11 +88,19 @@ void vcpu_put(void)
  * What this CPU caches of the guest's translations may be from an earlier stay; since then it has invalidated some of
  * them elsewhere.
  */
-static void arrive(struct vcpu *v)
+static __noinline void arrive(struct vcpu *v)
 {
-	vmcs_setup_host_cpu();
-	vmx_flush_vpid(v->vpid);
-	v->last_cpu = this_cpu(cpu_number);
+	uint32_t cpu = this_cpu(cpu_number);
+
+	if (v->last_cpu != cpu) {
+		vmcs_setup_host_cpu();
+		vmx_flush_vpid(v->vpid);
+		v->last_cpu = cpu;
+	}
+	if (v->vm->apic_page.v)
+		apicv_load(v);
+	else
+		v->ready_cpu = cpu;
 }
 
 void vcpu_load(struct vcpu *v)
@@ -101,7 +110,7 @@ void vcpu_load(struct vcpu *v)
 	if (this_cpu(vcpu_loaded))
 		vcpu_put();
 	make_current(v);
-	if (v->last_cpu != this_cpu(cpu_number))
+	if (v->ready_cpu != this_cpu(cpu_number))
 		arrive(v);
 	load_registers(v);
 	trace_load(v->trace, v->asi);
@@ -115,18 +124,18 @@ struct vcpu *vcpu_in_use(void)
 	return v && stack_current() == &v->stack ? v : NULL;
 }
 
-static __noinline void flush_ept(const struct vm *vm, uint64_t *seen, uint64_t gen)
+static __noinline void flush_ept(struct vm *vm)
 {
+	uint64_t gen = READ_ONCE(vm->ept_gen);
+
 	vmx_flush_ept(vm->eptp);
-	*seen = gen;
+	vm->ept_seen[this_cpu(cpu_number)] = gen;
 }
 
 void vcpu_sync_ept(const struct vcpu *v)
 {
-	uint64_t *seen = &v->vm->ept_seen[this_cpu(cpu_number)], gen = READ_ONCE(v->vm->ept_gen);
-
-	if (unlikely(*seen != gen))
-		flush_ept(v->vm, seen, gen);
+	if (unlikely(v->vm->ept_seen[this_cpu(cpu_number)] != READ_ONCE(v->vm->ept_gen)))
+		flush_ept(v->vm);
 }
 
 static unsigned int order_of(size_t len)
@@ -147,6 +156,22 @@ static void *alloc_cpu_page(hpa_t *hpa)
 	return page;
 }
 
+/* Its registers are a page for the CPU, but the guest's own: handlers read and write them restricted. */
+static int alloc_lapic(struct vcpu *v, struct mem_owner *owner)
+{
+	v->lapic = vmalloc(sizeof(*v->lapic), LOCAL, owner);
+	if (!v->lapic)
+		return -ENOMEM;
+	v->lapic->regs = page_zalloc(0, LOCAL, owner);
+	if (!v->lapic->regs)
+		return -ENOMEM;
+	if (apicv_is_wanted(&v->vm->options))
+		v->x2apic_msr_bitmap = vmcs_x2apic_msr_bitmap();
+	v->lapic->service = v->vm->apic_page.v ? LAPIC_TRAPPED : LAPIC_SOFTWARE; /* vmcs_setup() */
+	lapic_init(v);
+	return 0;
+}
+
 static int alloc_parts(struct vcpu *v, struct mem_owner *owner)
 {
 	uint32_t revision = vmx_revision();
@@ -157,14 +182,12 @@ static int alloc_parts(struct vcpu *v, struct mem_owner *owner)
 		stack_init(&v->stack, stack + VCPU_STACK_SIZE);
 	v->stats = vmalloc(sizeof(*v->stats), LOCAL, owner);
 	v->xsave_area = page_zalloc(order_of(fpu_area_size()), LOCAL, owner);
-	if (v->vm->options.apic)
-		v->lapic = vmalloc(sizeof(*v->lapic), LOCAL, owner);
+	if (v->vm->options.apic && alloc_lapic(v, owner))
+		return -ENOMEM;
 	if (!vmcs || !bitmap || !stack || !v->stats || !v->xsave_area)
 		return -ENOMEM;
-	if ((v->vm->options.apic && !v->lapic) || trace_add_vcpu(v))
+	if (trace_add_vcpu(v))
 		return -ENOMEM;
-	if (v->lapic)
-		lapic_init(v);
 	memcpy(vmcs, &revision, sizeof(revision));
 	stats_init(v->stats, SAMPLE_MS * tsc_khz());
 	vmcs_setup_msr_bitmap(bitmap);
@@ -255,7 +278,7 @@ int vcpu_create(struct vm *vm, uint32_t id, struct vcpu **out)
 	v->owner = owner;
 	v->post = &vm->post[id];
 	v->vpid = (uint16_t)(vm->owner->id * VCPUS_MAX + id);
-	v->last_cpu = VCPU_NO_CPU;
+	v->last_cpu = v->ready_cpu = VCPU_NO_CPU;
 	v->state = id ? VCPU_WAITS_FOR_SIPI : VCPU_RUNNABLE;
 	v->dormant = id;
 	v->xcr0 = XCR0_X87;
@@ -287,6 +310,8 @@ void vcpu_destroy(struct vcpu *v)
 		vfree((char *)v->stack.top - VCPU_STACK_SIZE);
 	if (v->xsave_area)
 		page_free(v->xsave_area, order_of(fpu_area_size()));
+	if (v->lapic && v->lapic->regs)
+		page_free(v->lapic->regs, 0);
 	vfree(v->lapic);
 	vfree(v->stats);
 	vfree(v->trace_ring);

@@ -47,12 +47,14 @@ struct vcpu {
 		*owner; /* of what is this vCPU's alone: the VM's, or with domain=vcpu its own */
 	uint32_t id;
 	enum vcpu_state state;
-	hpa_t vmcs, msr_bitmap; /* pages that only the CPU reads */
+	hpa_t vmcs, msr_bitmap;	 /* pages that only the CPU reads */
+	hpa_t x2apic_msr_bitmap; /* used while the CPU serves the local APIC; 0: it never does */
 	uint16_t vpid;
 	struct stack stack;	    /* turns of this vCPU run here; its canary is LOCAL as well */
 	bool alone;		    /* nobody else wants this CPU: its turns follow each other */
 	bool dormant;		    /* asleep with no timer: not counted in vm->awake */
 	uint32_t last_cpu;	    /* that it was loaded on; VCPU_NO_CPU: none yet */
+	uint32_t ready_cpu;	    /* the same; VCPU_NO_CPU: each load has more to do */
 	struct vcpu_post *post;	    /* how others reach it */
 	struct sched_entity *sched; /* SENSITIVE: the scheduler's */
 	struct control_request request;

@@ -10,6 +10,7 @@
 #include "mm/buddy.h"
 #include "mm/kmalloc.h"
 #include "mm/vmalloc.h"
+#include "vmm/apicv.h"
 #include "vmm/cpuid.h"
 #include "vmm/ept.h"
 #include "vmm/guestram.h"
@@ -104,6 +105,8 @@ static int vm_fill(struct vm *vm)
 		err = platform_create(vm);
 	if (!err)
 		err = ept_create(vm);
+	if (!err && apicv_is_wanted(&vm->options) && vmx_has_apic_access())
+		err = ept_map_apic_page(vm);
 	for (uint32_t id = 0; !err && id < vm->options.cpus; id++) {
 		err = vcpu_create(vm, id, &vm->vcpus[id]);
 		vm->nr_vcpus += !err;

@@ -49,6 +49,9 @@ struct vm {
 	uint64_t eptp;
 	uint64_t ept_gen;	     /* new with each unmapping; the world stands still meanwhile */
 	uint64_t ept_seen[CPUS_MAX]; /* of it, when the CPU last flushed */
+	hpa_t apic_page;	     /* the APIC-access page (apicv.h); 0: none */
+	bool apic_page_plain
+		[CPUS_MAX]; /* a vCPU that finds memory there has run on the CPU since it last flushed */
 	uint64_t ram_bytes;
 	hpa_t *ram; /* frame of each 2 MiB of guest-physical space, HPA_NONE where it has no RAM (now) */
 	struct window window; /* how handlers reach RAM with guest-map=none */

@@ -13,6 +13,7 @@
 #include "lib/string.h"
 #include "mm/buddy.h"
 #include "vmm/cpuid.h"
+#include "vmm/lapic.h"
 #include "vmm/vm.h"
 
 /*
@@ -233,6 +234,26 @@ static bool msr_exists(uint32_t msr)
 	return msr != MSR_TSC_AUX || (vmx_control_word(VMX_PROC2) & PROC2_RDTSCP);
 }
 
+/*
+ * The same of a local APIC that the CPU serves: what it reads from the page of registers, and what it does itself. Not
+ * so TMCCT and ICR: they are computed, or laid out otherwise. Runs of @count.
+ */
+static const struct {
+	uint16_t first, count;
+	uint8_t access;
+} x2apic_passed[] = {
+	{ LAPIC_ID, 2, READ },
+	{ LAPIC_TPR, 1, READ | WRITE },
+	{ LAPIC_PPR, 1, READ },
+	{ LAPIC_EOI, 1, WRITE },
+	{ LAPIC_LDR, 1, READ },
+	{ LAPIC_SVR, 1, READ },
+	{ LAPIC_ISR, LAPIC_ESR - LAPIC_ISR + 1, READ },
+	{ LAPIC_LVT_TIMER, LAPIC_TMICT - LAPIC_LVT_TIMER + 1, READ },
+	{ LAPIC_DCR, 1, READ },
+	{ LAPIC_SELF_IPI, 1, WRITE },
+};
+
 /* Those of msrs_passed[], and a 0: every change of vCPUs walks through them. */
 static uint32_t switched_msrs[ARRAY_SIZE(msrs_passed) + 1];
 
@@ -248,15 +269,19 @@ static void __init list_switched_msrs(void)
 
 /* A page of ones: both I/O bitmaps of every guest, since no port is passed through. */
 static hpa_t io_bitmap;
+/* The MSR bitmaps of every vCPU whose local APIC the CPU serves. */
+static hpa_t x2apic_msr_bitmap;
 
 int __init vmcs_init(void)
 {
-	void *page = page_alloc(0, SENSITIVE, NULL);
+	void *page = page_alloc(0, SENSITIVE, NULL), *x2apic = page_alloc(0, SENSITIVE, NULL);
 
-	if (!page)
+	if (!page || !x2apic)
 		return -ENOMEM;
 	memset(page, 0xff, PAGE_SIZE);
 	io_bitmap = hva_to_hpa(page);
+	vmcs_setup_x2apic_msr_bitmap(x2apic);
+	x2apic_msr_bitmap = hva_to_hpa(x2apic);
 	list_switched_msrs();
 	return 0;
 }
@@ -265,7 +290,8 @@ static void setup_controls(const struct vcpu *v)
 {
 	vmcs_write(VMCS_PIN_CTLS, vmx_control_word(VMX_PIN));
 	vmcs_write(VMCS_PROC_CTLS, vmx_control_word(VMX_PROC));
-	vmcs_write(VMCS_PROC2_CTLS, vmx_control_word(VMX_PROC2));
+	vmcs_write(VMCS_PROC2_CTLS,
+		   vmx_control_word(VMX_PROC2) | (v->vm->apic_page.v ? PROC2_APIC_ACCESS : 0));
 	vmcs_write(VMCS_EXIT_CTLS, vmx_control_word(VMX_EXIT));
 	vmcs_write(VMCS_ENTRY_CTLS, vmx_control_word(VMX_ENTRY));
 	write_all(controls, ARRAY_SIZE(controls));
@@ -273,6 +299,10 @@ static void setup_controls(const struct vcpu *v)
 	vmcs_write(VMCS_IO_BITMAP_B, io_bitmap.v);
 	vmcs_write(VMCS_MSR_BITMAP, v->msr_bitmap.v);
 	vmcs_write(VMCS_EPTP, v->vm->eptp);
+	if (v->vm->apic_page.v)
+		vmcs_write(VMCS_APIC_ACCESS_ADDR, v->vm->apic_page.v);
+	if (v->x2apic_msr_bitmap.v)
+		vmcs_write(VMCS_VIRTUAL_APIC_ADDR, hva_to_hpa(v->lapic->regs).v);
 	vmcs_write(VMCS_VPID, v->vpid);
 	vmcs_write(VMCS_CR0_MASK, ~CR0_GUEST_OWNED);
 	vmcs_write(VMCS_CR4_MASK, ~(CR4_GUEST_OWNED & guest_cpu()->cr4));
@@ -327,23 +357,39 @@ static unsigned int msr_bit(uint32_t msr)
 	return (msr & 0x1fff) + (msr >= 0xc0000000 ? 1024 * 8 : 0);
 }
 
-void vmcs_setup_msr_bitmap(uint8_t *page)
+static void pass_msr(uint8_t *page, uint32_t msr, uint8_t access)
 {
 	const unsigned int write_bitmaps = 2048 * 8;
+	unsigned int bit = msr_bit(msr);
 
+	if (access & READ)
+		page[bit / 8] &= (uint8_t) ~(1u << bit % 8);
+	bit += write_bitmaps;
+	if (access & WRITE)
+		page[bit / 8] &= (uint8_t) ~(1u << bit % 8);
+}
+
+void vmcs_setup_msr_bitmap(uint8_t *page)
+{
 	for (unsigned int i = 0; i < PAGE_SIZE; i++)
 		page[i] = 0xff;
-	for (unsigned int i = 0; i < ARRAY_SIZE(msrs_passed); i++) {
-		unsigned int bit = msr_bit(msrs_passed[i].msr);
+	for (unsigned int i = 0; i < ARRAY_SIZE(msrs_passed); i++)
+		if (msr_exists(msrs_passed[i].msr))
+			pass_msr(page, msrs_passed[i].msr, msrs_passed[i].access);
+}
 
-		if (!msr_exists(msrs_passed[i].msr))
-			continue;
-		if (msrs_passed[i].access & READ)
-			page[bit / 8] &= (uint8_t) ~(1u << bit % 8);
-		bit += write_bitmaps;
-		if (msrs_passed[i].access & WRITE)
-			page[bit / 8] &= (uint8_t) ~(1u << bit % 8);
-	}
+void vmcs_setup_x2apic_msr_bitmap(uint8_t *page)
+{
+	vmcs_setup_msr_bitmap(page);
+	for (unsigned int i = 0; i < ARRAY_SIZE(x2apic_passed); i++)
+		for (uint32_t n = 0; n < x2apic_passed[i].count; n++)
+			pass_msr(page, MSR_X2APIC + x2apic_passed[i].first + n,
+				 x2apic_passed[i].access);
+}
+
+hpa_t vmcs_x2apic_msr_bitmap(void)
+{
+	return x2apic_msr_bitmap;
 }
 
 const uint32_t *vmcs_switched_msrs(void)

@@ -22,5 +22,10 @@ void vmcs_init_guest(void);
  */
 void vmcs_setup_msr_bitmap(uint8_t *page);
 
+/* The same for a vCPU whose local APIC the CPU serves, in x2APIC mode (apicv.h). */
+void vmcs_setup_x2apic_msr_bitmap(uint8_t *page);
+/* The one of these that all of them share. Unrestricted. */
+hpa_t vmcs_x2apic_msr_bitmap(void);
+
 /* The MSRs passed through that the VMCS does not switch; behind the last is a 0. Unrestricted. */
 const uint32_t *vmcs_switched_msrs(void);

@@ -111,6 +111,22 @@ static int read_switch(struct why *why, struct word w, struct word value, bool *
 	return 0;
 }
 
+static int read_apicv(struct why *why, struct word w, struct word value, struct vm_options *out)
+{
+	static const struct {
+		const char *word;
+		enum vm_apicv apicv;
+	} words[] = { { "auto", VM_APICV_AUTO }, { "on", VM_APICV_ON }, { "off", VM_APICV_OFF } };
+
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+		if (parse_is(value, words[i].word)) {
+			out->apicv = words[i].apicv;
+			return 0;
+		}
+	}
+	return wrong(why, w, "auto, on and off are known");
+}
+
 static int read_platform(struct why *why, struct word w, struct word value, struct vm_options *out)
 {
 	static const struct {
@@ -164,6 +180,8 @@ static int read_word(struct why *why, struct word w, struct vm_options *out)
 		out->apic_given = true;
 		return read_switch(why, w, value, &out->apic);
 	}
+	if (parse_key(w, "apicv", &value))
+		return read_apicv(why, w, value, out);
 	if (parse_key(w, "control", &value))
 		return read_switch(why, w, value, &out->control);
 	if (parse_key(w, "platform", &value))

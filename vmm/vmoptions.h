@@ -28,6 +28,12 @@ enum guest_map {
 	GUEST_MAP_NONE, /* its RAM is SENSITIVE, in no restricted space: reached through a window */
 };
 
+enum vm_apicv {
+	VM_APICV_OFF,
+	VM_APICV_AUTO, /* where the CPU can, and can be trusted with it (apicv.h) */
+	VM_APICV_ON,   /* where the CPU can */
+};
+
 enum vm_platform {
 	VM_PLATFORM_DEFAULT, /* not said: by the kind of image (loader.h) */
 	VM_PLATFORM_NONE,    /* COM1 and PORT_EXIT */
@@ -52,7 +58,8 @@ struct vm_options {
 	enum guest_map guest_map; /* guest-map=all|none, default all */
 	bool apic;		  /* apic=on|off, default on with several vCPUs or platform=apic */
 	bool apic_given;
-	bool control; /* control=on|off, default off: may end and make VMs (vmm/control.h) */
+	enum vm_apicv apicv; /* apicv=off|auto|on, default off */
+	bool control;	     /* control=on|off, default off: may end and make VMs (vmm/control.h) */
 	enum vm_platform platform; /* platform=none|pic|apic */
 	enum vm_input input;	   /* input=com1|virtio, default com1 */
 	const void *

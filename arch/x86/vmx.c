@@ -225,6 +225,29 @@ uint32_t vmx_control_word(enum vmx_ctl ctl)
 	return control_words[ctl];
 }
 
+/* Whether the control can be 1. */
+static bool is_offered(enum vmx_ctl ctl, uint32_t bits)
+{
+	uint32_t word;
+
+	return !vmx_ctls(rdmsr(ctl_msr[ctl]), bits, 0, &word);
+}
+
+bool vmx_has_apicv(void)
+{
+	return is_offered(VMX_PROC, PROC_TPR_SHADOW) && is_offered(VMX_PROC2, PROC2_VIRTUAL_X2APIC);
+}
+
+bool vmx_has_apic_access(void)
+{
+	return is_offered(VMX_PROC2, PROC2_APIC_ACCESS);
+}
+
+bool vmx_has_posted_interrupts(void)
+{
+	return is_offered(VMX_PIN, PIN_POSTED_INTR);
+}
+
 bool vmx_ept_has_1g(void)
 {
 	return cpu_vmx.ept_has_1g;

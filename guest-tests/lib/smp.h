@@ -36,7 +36,8 @@ extern u8 smp_start_pages[2];
  * Starts all CPUs and brings their APICs into the mode of @x2apic, in which CPU 0's is when it returns. Ends the
  * guest with a failure if the command line says cpus=N and there are not N; without cpus= whoever comes within
  * 100 million TSC ticks after the last one is there. start=ids on the command line sends to each id from 0 to 63
- * instead of broadcasting, sipis=1 sends one SIPI instead of two.
+ * instead of broadcasting, sipis=1 sends one SIPI instead of two; touch=on reads all of the image before, as Bochs forgets which
+ * interrupt it was about to deliver when a page of the stack or a table is new (decision 0019).
  */
 void smp_start(bool x2apic_mode);
 /* All CPUs change from xAPIC to x2APIC mode. */

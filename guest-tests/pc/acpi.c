@@ -160,6 +160,15 @@ static void check_ioapic_level(void)
 	report_eq("and has been ended", low, IOAPIC_LEVEL | VECTOR_PIN_COM1);
 }
 
+static void enter_x2apic(void)
+{
+	u32 lo, hi;
+
+	asm volatile("rdmsr" : "=a"(lo), "=d"(hi) : "c"(MSR_APIC_BASE));
+	asm volatile("wrmsr" : : "a"(lo | BASE_EXTD), "d"(hi), "c"(MSR_APIC_BASE) : "memory");
+	x2apic = true;
+}
+
 void check_acpi(void)
 {
 	if (!check_tables())
@@ -167,6 +176,8 @@ void check_acpi(void)
 	check_pm_timer();
 	report_eq("I/O APIC: version and pins", ioapic_read(1), 0x170011);
 	report_eq("all masked", ioapic_read(0x10 + 2 * PIN_TIMER), MASKED);
+	if (arg_is("mode", "x2apic"))
+		enter_x2apic();
 	apic_write(APIC_SVR, SVR_ON);
 	trap_hook(VECTOR_PIN_TIMER, on_timer);
 	trap_hook(VECTOR_PIN_COM1, on_com1);

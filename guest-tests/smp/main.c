@@ -6,7 +6,8 @@
  * the SDM promises of them must hold for each, in both modes of the APIC, whoever runs where.
  * Expected: pass, with MEASURE lines. One CPU is enough for it to run, two for it to mean something.
  * Arguments: cpus= how many there must be, mode=xapic|x2apic|both (default both, as far as CPUID says), n= round trips
- * (default 1000), rounds= shootdowns (default 1000), seed= (default 1), and those of guest-tests/lib/smp.h.
+ * (default 1000), rounds= shootdowns (default 1000), seed= (default 1), held=off without what IF = 0 holds (decision 0019 says
+ * where that fails, and why), and those of guest-tests/lib/smp.h.
  */
 #include "guest-tests/smp/test.h"
 

@@ -10,7 +10,7 @@ enum {
 	DFR_CLUSTER = 0x0fffffff,
 };
 
-volatile u32 got[NR_TEST][SMP_MAX], nmis[SMP_MAX], last_test[SMP_MAX];
+volatile u32 got[NR_TEST][SMP_MAX], nmis[SMP_MAX], last_test[SMP_MAX], let_in[SMP_MAX];
 
 static enum model model;
 static u32 logical[SMP_MAX]; /* as the ICR has it; 0: none */
@@ -20,6 +20,7 @@ static void on_test(struct trap_frame *f)
 	unsigned int i = (u32)(f->vector - VEC_TEST) >> 4;
 
 	got[i][smp_id()]++;
+	let_in[smp_id()] += !(f->rflags & RFLAGS_IF);
 	last_test[smp_id()] = i;
 	apic_write(APIC_EOI, 0);
 }

@@ -18,8 +18,8 @@ enum {
 
 /* Interrupts by TEST_VECTOR(i), and NMIs, that came to each CPU; each writes its own only. */
 extern volatile u32 got[NR_TEST][SMP_MAX], nmis[SMP_MAX];
-/* The i of the last one. */
-extern volatile u32 last_test[SMP_MAX];
+/* The i of the last one; how many, ever, interrupted code that had IF = 0. */
+extern volatile u32 last_test[SMP_MAX], let_in[SMP_MAX];
 
 /* How the targets of an IPI are named. */
 enum address {

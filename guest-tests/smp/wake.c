@@ -32,6 +32,42 @@ static bool start_holding(unsigned int cpu, u64 cr8)
 	return smp_await(&phase[cpu], 1, smp_patience());
 }
 
+/* The same with an interrupt that it has sent to itself, so that where the CPU serves its local APIC no exit tells of it. */
+static void hold_own_job(u64 arg)
+{
+	unsigned int me = smp_id();
+
+	irq_off();
+	if (x2apic)
+		apic_write(SELF_IPI, (u32)arg);
+	else
+		apic_send(0, ICR_ASSERT | ICR_SELF | (u32)arg);
+	phase[me] = 1;
+	while (!let_go)
+		smp_relax();
+	irq_on();
+	cpuid(0, 0);
+	phase[me] = 2;
+}
+
+static bool own_held_by_if(unsigned int cpu)
+{
+	bool right;
+
+	let_go = phase[cpu] = 0;
+	smp_call(cpu, hold_own_job, TEST_VECTOR(1));
+	right = smp_await(&phase[cpu], 1, smp_patience());
+	smp_delay(A_WHILE);
+	right = right && got[1][cpu] == 0;
+	smp_ipi(cpu, TEST_VECTOR(0));
+	smp_delay(A_WHILE);
+	right = right && got[0][cpu] + got[1][cpu] == 0;
+	let_go = 1;
+	smp_wait(cpu);
+	settle();
+	return right && got[0][cpu] == 1 && got[1][cpu] == 1 && last_test[cpu] == 0;
+}
+
 /* Two of one vector are one, and of two vectors the higher comes first. */
 static bool held_by_if(unsigned int cpu)
 {
@@ -65,10 +101,25 @@ static bool held_by_tpr(unsigned int cpu)
 	       last_test[cpu] == 0;
 }
 
-void check_pending(void)
+static void check_held_by_if(void)
 {
+	unsigned int wrong = 0;
+
+	if (arg_is("held", "off")) {
+		skip("IF = 0 holds IPIs", "held=off");
+		return;
+	}
 	for_others("IF = 0 holds IPIs, two of one vector are one, the higher comes first",
 		   held_by_if);
+	for_others("also one of its own, when another comes", own_held_by_if);
+	for (unsigned int i = 0; i < smp_nr(); i++)
+		wrong += let_in[i];
+	report_eq("interrupts that came with IF = 0", wrong, 0);
+}
+
+void check_pending(void)
+{
+	check_held_by_if();
 	for_others("TPR holds its class and those below", held_by_tpr);
 }
 

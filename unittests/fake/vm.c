@@ -128,6 +128,26 @@ void vmcs_fail(uint32_t field, const char *access)
 	panic("%s of 0x%x", access, field);
 }
 
+bool vmx_has_apicv(void)
+{
+	return true;
+}
+
+bool vmx_has_apic_access(void)
+{
+	return true;
+}
+
+bool vmx_has_posted_interrupts(void)
+{
+	return true;
+}
+
+hpa_t vmcs_x2apic_msr_bitmap(void)
+{
+	return HPA(PAGE_SIZE);
+}
+
 int vmcs_init(void)
 {
 	return 0;

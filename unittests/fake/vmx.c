@@ -17,6 +17,7 @@
 uint64_t fake_vmcs[0x8000];
 uint64_t fake_tsc, fake_xcr0, fake_dr6;
 uint32_t fake_mark;
+bool fake_has_apicv, fake_has_posted;
 unsigned int fake_nr_unserved, fake_nr_invvpid, fake_nr_nmi, fake_nr_mc;
 uint64_t fake_asked, fake_kicked, fake_breakpoints[4];
 struct vm fake_vm;
@@ -117,6 +118,16 @@ uint64_t tsc_khz(void)
 uint32_t vmx_control_word(enum vmx_ctl ctl)
 {
 	return fake_control_words[ctl];
+}
+
+bool vmx_has_apicv(void)
+{
+	return fake_has_apicv;
+}
+
+bool vmx_has_posted_interrupts(void)
+{
+	return fake_has_posted;
 }
 
 void vmx_flush_vpid(uint16_t vpid)

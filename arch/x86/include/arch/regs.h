@@ -136,6 +136,7 @@ enum vector {
 #define MSR_VMX_TRUE_ENTRY_CTLS	 0x490
 #define MSR_TSC_DEADLINE	 0x6e0
 #define MSR_XSS			 0xda0
+#define MSR_X2APIC		 0x800 /* of the first register */
 #define MSR_X2APIC_EOI		 0x80b
 #define MSR_EFER		 0xc0000080
 #define MSR_STAR		 0xc0000081

@@ -28,6 +28,7 @@ enum vmcs_field {
 #define PIN_NMI_EXIT	     0x00000008u
 #define PIN_VIRTUAL_NMI	     0x00000020u
 #define PIN_PREEMPTION_TIMER 0x00000040u
+#define PIN_POSTED_INTR	     0x00000080u
 
 /* Primary processor-based controls. */
 #define PROC_INTR_WINDOW_EXIT 0x00000004u
@@ -52,14 +53,22 @@ enum vmcs_field {
 #define PROC_SECONDARY	      0x80000000u
 
 /* Secondary processor-based controls. */
+#define PROC2_APIC_ACCESS	 0x00000001u
 #define PROC2_EPT		 0x00000002u
 #define PROC2_DESC_TABLE_EXIT	 0x00000004u
 #define PROC2_RDTSCP		 0x00000008u
+#define PROC2_X2APIC		 0x00000010u
 #define PROC2_VPID		 0x00000020u
 #define PROC2_WBINVD_EXIT	 0x00000040u
 #define PROC2_UNRESTRICTED_GUEST 0x00000080u
+#define PROC2_APIC_REGS		 0x00000100u
+#define PROC2_VIRTUAL_INTR	 0x00000200u
 #define PROC2_INVPCID		 0x00001000u
 #define PROC2_XSAVES		 0x00100000u
+
+/* Together: a local APIC that the CPU serves, in x2APIC and in xAPIC mode. */
+#define PROC2_VIRTUAL_X2APIC (PROC2_X2APIC | PROC2_APIC_REGS | PROC2_VIRTUAL_INTR)
+#define PROC2_VIRTUAL_XAPIC  (PROC2_APIC_ACCESS | PROC2_APIC_REGS | PROC2_VIRTUAL_INTR)
 
 /* VM-exit controls. */
 #define EXIT_SAVE_DEBUG		   0x00000004u
@@ -213,6 +222,20 @@ enum exit_reason {
 #define EPT_QUAL_LINEAR	     0x080u /* the guest-linear address field is valid */
 #define EPT_QUAL_TRANSLATED  0x100u /* the access itself, not one to a guest page table */
 #define EPT_QUAL_NMI_UNBLOCK 0x1000u
+
+/* Qualification of an APIC access: its offset in the page, and what it was. Others are accesses to guest page tables. */
+#define APIC_QUAL_OFFSET 0xfffu
+enum apic_access {
+	APIC_ACCESS_READ = 0,
+	APIC_ACCESS_WRITE = 1,
+	APIC_ACCESS_FETCH = 2,
+	APIC_ACCESS_EVENT = 3,	      /* in the delivery of an event */
+	APIC_ACCESS_EVENT_TABLE = 10, /* ... to a guest page table */
+};
+static inline enum apic_access apic_qual_access(uint64_t qual)
+{
+	return qual >> 12 & 0xf;
+}
 
 /* Qualification of a control-register access. */
 enum cr_access { CR_ACCESS_TO_CR, CR_ACCESS_FROM_CR, CR_ACCESS_CLTS, CR_ACCESS_LMSW };

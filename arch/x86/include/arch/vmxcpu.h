@@ -39,6 +39,14 @@ uint32_t vmx_control_word(enum vmx_ctl ctl);
 /* Whether leaves of 1 GiB are allowed in EPT. */
 bool vmx_ept_has_1g(void);
 
+/*
+ * Whether PROC_TPR_SHADOW and PROC2_VIRTUAL_X2APIC can be set, which vmx_control_word() leaves off; and
+ * "process posted interrupts", which every CPU has that has these: vmm/apicv.c.
+ */
+bool vmx_has_apicv(void);
+bool vmx_has_apic_access(void); /* PROC2_APIC_ACCESS */
+bool vmx_has_posted_interrupts(void);
+
 /* Drops what this CPU caches of a guest's EPT, of a VPID: the narrowest type it has. */
 void vmx_flush_ept(uint64_t eptp);
 void vmx_flush_vpid(uint16_t vpid);
