@@ -6,8 +6,8 @@
 
 #define ROWS 64
 
-static struct asi_crossing rows[ROWS];
-static uint32_t nr_reserved; /* rows given out, and more when the table is full */
+static struct asi_crossing rows[ROWS + 1]; /* behind those given out rip is 0 */
+static uint32_t nr_reserved;		   /* rows given out, and more when the table is full */
 static uint64_t lost;
 
 unsigned int crossing_rows(void)
@@ -17,17 +17,22 @@ unsigned int crossing_rows(void)
 
 void crossing_forget(unsigned int nr)
 {
-	if (nr < crossing_rows())
+	unsigned int used = crossing_rows();
+
+	for (unsigned int i = nr; i < used; i++)
+		rows[i].rip = 0;
+	if (nr < used)
 		WRITE_ONCE(nr_reserved, nr);
 }
 
-/* One instruction may meet several kinds of memory, by the region: each gets a row. */
+/*
+ * One instruction may meet several kinds of memory, by the region: each gets a row. To the first row that is not
+ * given out, and not by their number: each switch between vCPUs comes here.
+ */
 static struct asi_crossing *row_of(enum asi_cause cause, uint64_t rip, uint64_t caller,
 				   uint64_t address)
 {
-	const struct asi_crossing *end = &rows[crossing_rows()];
-
-	for (struct asi_crossing *row = rows; row < end; row++)
+	for (struct asi_crossing *row = rows; row->rip; row++)
 		if (row->rip == rip && row->caller == caller && row->cause == cause &&
 		    PML4_SLOT(row->address) == PML4_SLOT(address))
 			return row;
@@ -76,7 +81,8 @@ void crossing_note(enum asi_cause cause, const struct asi *asi, uint64_t rip, ui
 
 	if (likely(row)) {
 		row->count++;
-		row->others |= row->domain != asi->id;
+		if (cause == ASI_BY_FAULT)
+			row->others |= row->domain != asi->id;
 	}
 	if (unlikely(!row || trace_is_used))
 		note_more(row, cause, asi, rip, caller, address, error);

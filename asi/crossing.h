@@ -16,7 +16,7 @@
 struct asi_crossing {
 	enum asi_cause cause;
 	uint32_t domain;  /* id: whose space was left, the first time */
-	bool others;	  /* another domain's was left here too */
+	bool others;	  /* by fault: another domain's was left here too */
 	uint64_t rip;	  /* the instruction; by call, where asi_exit() was called */
 	uint64_t caller;  /* return address of the function that @rip is in; 0: not known */
 	uint64_t address; /* touched the first time; 0 by call */

@@ -247,10 +247,11 @@ MUTANTS = [
     ("shoot-lock-held-unseen", "asi_shootdown", (SHOOT, "ASSERT(!this_cpu(locks_held));", "")),
     ("shoot-host-only", "asi_shootdown", (SHOOT, "if (class == LOCAL)\n\t\tasi_flush_owner(owner, 0, ~0UL);", "if (class == LOCAL)\n\t\t;")),
     # What the records say of crossings.
-    ("crossing-one-domain", "asi_crossing", ("asi/crossing.c", "row->others |= row->domain != asi->id;", "")),
+    ("crossing-one-domain", "asi_crossing", ("asi/crossing.c", "row->others |= row->domain != asi->id;", ";")),
     ("crossing-others-always", "asi_crossing", ("asi/crossing.c", "row->others |= row->domain != asi->id;", "row->others = true;")),
     ("crossing-regions-one", "asi_crossing", ("asi/crossing.c", " &&\n\t\t    PML4_SLOT(row->address) == PML4_SLOT(address)", "")),
     ("crossing-table-full", "asi_crossing", ("asi/crossing.c", "\t\tlost++;\n\t\treturn;", "\t\tlost++;\n\t\tnr = 0;")),
+    ("crossing-forgotten-found", "asi_crossing", ("asi/crossing.c", "rows[i].rip = 0;", ";")),
     ("describe-one-cpu", "asi_crossing", ("asi/describe.c", " * cpus_nr();", ";")),
     ("describe-one-object", "asi_crossing", ("asi/describe.c", "READ_ONCE(cache->nr_slabs) * (PAGE_SIZE << cache->order)", "cache->stride")),
     ("describe-page-not-run", "asi_crossing", ("asi/describe.c", "return PAGE_SIZE << page->order;", "return PAGE_SIZE;")),

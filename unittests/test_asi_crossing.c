@@ -122,6 +122,29 @@ static void test_rows(void **state)
 	}
 }
 
+/* Those that are forgotten are not there, nor found by who comes again. */
+static void test_forget(void **state)
+{
+	unsigned int nr = crossing_rows();
+	struct asi_crossing row;
+
+	(void)state;
+	for (unsigned int i = 0; i < 3; i++)
+		note(ASI_BY_FAULT, 900 + i, 0, STATIC);
+	crossing_forget(nr + 3);
+	assert_int_equal(crossing_rows(), nr + 3);
+	crossing_forget(nr);
+	assert_int_equal(crossing_rows(), nr);
+	for (unsigned int i = 0; i < 3; i++)
+		assert_false(find(900 + i, 0, &row));
+	note(ASI_BY_FAULT, 900, 0, STATIC);
+	note(ASI_BY_FAULT, 902, 0, STATIC);
+	assert_int_equal(crossing_rows(), nr + 2);
+	assert_true(find(902, 0, &row));
+	assert_int_equal(row.count, 1);
+	crossing_forget(nr);
+}
+
 /* A full table takes no more places, says how many it lost, and goes on counting those it has. */
 static void test_full(void **state)
 {
@@ -208,9 +231,8 @@ static int setup(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_rows),
-		cmocka_unit_test(test_full),
-		cmocka_unit_test(test_trace),
+		cmocka_unit_test(test_rows),	 cmocka_unit_test(test_forget),
+		cmocka_unit_test(test_full),	 cmocka_unit_test(test_trace),
 		cmocka_unit_test(test_describe),
 	};
 
