@@ -146,7 +146,7 @@ def interrupt(folder, few):
 
 def test_attack(folder, _logs):
     said, progress = script("attack", "--exits", "400", "--rounds", "1", "--timeout", "200", "--out", folder)
-    demand(re.search(r"^1 of 1 rounds: [1-9]\d* exits, .*, 0 violations$", said, re.M), f"attack says {said}")
+    demand(re.search(r"^1 of 1 rounds from seed 1 on: [1-9]\d* exits, .*, 0 violations$", said, re.M), f"attack says {said}")
     demand("1 of 1 done" in progress, f"no progress: {progress}")
 
 
