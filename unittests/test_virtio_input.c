@@ -249,6 +249,15 @@ static void test_the_other_device(void **state)
 	assert_false(TYPED->due);
 	assert_int_equal(port_in(VM, 0x3f8, 1), 'a');
 	assert_int_equal(port_in(VM, 0x3f8, 1), 'b');
+	/* What waits for COM1 is not given to the console, which asks. */
+	type("cd");
+	assert_int_equal(TYPED->count, 1);
+	start_driver();
+	give_buffer(0, 100);
+	notify(CONSOLE, 0);
+	assert_int_equal(nr_used(), 0);
+	assert_int_equal(port_in(VM, 0x3f8, 1), 'c');
+	assert_int_equal(port_in(VM, 0x3f8, 1), 'd');
 }
 
 /* ---- rings and buffers that make no sense ---- */
