@@ -119,21 +119,16 @@ static void act_port(void)
 
 /* ---- PCI's registers ---- */
 
-static void pci_select(u32 device, u32 reg)
-{
-	accesses += 2;
-	outl(PORT_PCI_ADDRESS, 0x80000000 | device << 11 | reg);
-}
-
 u32 pci_read(u32 device, u32 reg)
 {
-	pci_select(device, reg);
-	return inl(PORT_PCI_DATA);
+	accesses += 2;
+	return pci_config(device, reg);
 }
 
 void pci_write(u32 device, u32 reg, u32 value)
 {
-	pci_select(device, reg);
+	accesses += 2;
+	outl(PORT_PCI_ADDRESS, PCI_ADDRESS(device, reg));
 	outl(PORT_PCI_DATA, value);
 }
 
@@ -144,7 +139,7 @@ static void act_pci(void)
 
 	accesses += 2;
 	outl(PORT_PCI_ADDRESS,
-	     one_in(4) ? (u32)some_value() : 0x80000000 | (u32)below(4) << 11 | (u32)below(256));
+	     one_in(4) ? (u32)some_value() : PCI_ADDRESS((u32)below(4), (u32)below(256)));
 	if (size == 1)
 		below(2) ? outb((u16)at, (u8)value) : (void)inb((u16)at);
 	else if (size == 2)

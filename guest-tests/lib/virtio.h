@@ -28,8 +28,11 @@ struct rings {
 	} used;
 } __attribute__((aligned(4096)));
 
+/* What selects a register of a device of bus 0, for port 0xcf8. */
+#define PCI_ADDRESS(device, reg) (0x80000000 | (device) << 11 | (reg))
+
 static inline u32 pci_config(u32 device, u32 reg)
 {
-	outl(0xcf8, 0x80000000 | device << 11 | reg);
+	outl(0xcf8, PCI_ADDRESS(device, reg));
 	return inl(0xcfc);
 }

@@ -2,6 +2,7 @@
 /* The parts of this test. */
 #pragma once
 
+#include "guest-tests/lib/random.h"
 #include "guest-tests/lib/smp.h"
 
 /* What one CPU has done and seen; each writes its own only. */
@@ -14,7 +15,6 @@ struct worker {
 
 extern struct worker workers[SMP_MAX];
 
-u64 random_below(struct worker *w, u64 n);
 /* A word that no other CPU has, with the secret in its lower seven bytes. */
 u64 pattern_of(unsigned int cpu);
 

@@ -62,7 +62,7 @@ static void churn_own(struct worker *w, unsigned int cpu)
 	for (u64 a = at; a < at + UNIT; a += STEP)
 		bad += *word(a) != (pattern ^ a);
 	bad += memory_call(HC_MEMORY_RELEASE, at) != 0;
-	bad += *word(at + random_below(w, UNIT / 8) * 8) != NOTHING;
+	bad += *word(at + random_below(&w->random_state, UNIT / 8) * 8) != NOTHING;
 	bad += memory_call(HC_MEMORY_CLAIM, at) != 0;
 	for (u64 a = at; a < at + UNIT; a += STEP)
 		bad += *word(a) != 0;
@@ -72,8 +72,8 @@ static void churn_own(struct worker *w, unsigned int cpu)
 /* At any time it may be there or not, cleared or stamped; but it never shows anything else. */
 static void churn_shared(struct worker *w)
 {
-	u64 at = shared + random_below(w, UNIT / 8) * 8, seen = *word(at);
-	bool claims = random_below(w, 2);
+	u64 at = shared + random_below(&w->random_state, UNIT / 8) * 8, seen = *word(at);
+	bool claims = random_below(&w->random_state, 2);
 	s64 result = memory_call(claims ? HC_MEMORY_CLAIM : HC_MEMORY_RELEASE, shared);
 
 	w->bad_churns += seen != 0 && seen != NOTHING && seen != SHARED_STAMP;
@@ -85,7 +85,7 @@ static void churn_shared(struct worker *w)
 
 void churn(struct worker *w, unsigned int cpu)
 {
-	if (random_below(w, 4))
+	if (random_below(&w->random_state, 4))
 		churn_shared(w);
 	else
 		churn_own(w, cpu);

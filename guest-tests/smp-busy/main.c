@@ -14,8 +14,6 @@
  */
 #include "guest-tests/smp-busy/busy.h"
 
-#define MIX 0x9e3779b97f4a7c15ull
-
 enum { VEC_NAP = 0x61, VEC_IPI = 0x71, PER_MILLE = 1000, NAP_TICKS = 4000, TURNS = 400 };
 enum { WORDS = 4 * PAGE_SIZE / 8, WORDS_AT_ONCE = 64, DEFAULT_KHZ = 1000000 };
 
@@ -29,14 +27,6 @@ static u64 memory[SMP_MAX][WORDS];
 static volatile u32 napped[SMP_MAX];
 static u64 inbox[SMP_MAX]; /* set of CPUs that have sent what was not taken yet */
 static u64 received[SMP_MAX];
-
-u64 random_below(struct worker *w, u64 n)
-{
-	w->random_state ^= w->random_state << 13;
-	w->random_state ^= w->random_state >> 7;
-	w->random_state ^= w->random_state << 17;
-	return (w->random_state * MIX >> 20) % n;
-}
 
 u64 pattern_of(unsigned int cpu)
 {
@@ -64,7 +54,7 @@ static void on_ipi(struct trap_frame *f)
 /* One that finds the last still there is the same as that. */
 static void send_one(struct worker *w, unsigned int me)
 {
-	unsigned int to = (unsigned int)random_below(w, smp_nr());
+	unsigned int to = (unsigned int)random_below(&w->random_state, smp_nr());
 
 	if (__atomic_fetch_or(&inbox[to], BIT(me), __ATOMIC_SEQ_CST) & BIT(me))
 		return;
@@ -75,7 +65,7 @@ static void send_one(struct worker *w, unsigned int me)
 static void nap(struct worker *w, unsigned int me)
 {
 	napped[me] = 0;
-	apic_write(TIMER_INITIAL, 1 + (u32)random_below(w, NAP_TICKS));
+	apic_write(TIMER_INITIAL, 1 + (u32)random_below(&w->random_state, NAP_TICKS));
 	irq_off();
 	while (!napped[me])
 		asm volatile("sti\n\thlt\n\tcli" : : : "memory");
@@ -96,7 +86,7 @@ static void check_memory(struct worker *w, unsigned int me, u64 pattern)
 
 static bool chance(struct worker *w, u64 per_mille)
 {
-	return per_mille && random_below(w, PER_MILLE) < per_mille;
+	return per_mille && random_below(&w->random_state, PER_MILLE) < per_mille;
 }
 
 static void work(u64 arg)
@@ -114,7 +104,8 @@ static void work(u64 arg)
 	irq_on();
 	start = rdtsc();
 	while (args.ticks ? rdtsc() - start < args.ticks : w->n < args.n) {
-		w->bad_registers += pattern_hold(pattern, random_below(w, TURNS)) != 0;
+		w->bad_registers +=
+			pattern_hold(pattern, random_below(&w->random_state, TURNS)) != 0;
 		check_memory(w, me, pattern);
 		if (chance(w, args.halt))
 			nap(w, me);
@@ -167,9 +158,9 @@ static void read_args(void)
 	args.halt = arg_u64("halt", 0);
 	args.ipi = arg_u64("ipi", 0);
 	args.churn = arg_u64("churn", 0);
-	args.secret = arg_hex("secret", (seed + 1) * MIX);
+	args.secret = arg_hex("secret", (seed + 1) * RANDOM_MIX);
 	for (unsigned int i = 0; i < SMP_MAX; i++)
-		workers[i].random_state = (seed + i * MIX) * MIX | 1;
+		workers[i].random_state = (seed + i * RANDOM_MIX) * RANDOM_MIX | 1;
 	print("busy: %u CPUs, seed %lu, secret %lx, %lu kHz, ", smp_nr(), seed, args.secret, khz);
 	if (args.ticks)
 		print("for %lu ticks\n", args.ticks);

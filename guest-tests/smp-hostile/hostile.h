@@ -2,6 +2,7 @@
 /* The parts of this test. */
 #pragma once
 
+#include "guest-tests/lib/random.h"
 #include "guest-tests/lib/smp.h"
 
 enum { VEC_ANY = 0x55 };
@@ -11,7 +12,7 @@ extern u64 nr_turns;
 extern volatile u32 stop;
 
 /* Of the CPU that calls: each has a series of its own. */
-u64 random_below(u64 n);
+u64 below(u64 n);
 unsigned int some_cpu(unsigned int first);
 /* An ICR, or ICR2, with anything in it, but no INIT, SIPI, nor what a bare machine does not survive. */
 u32 some_icr(void);

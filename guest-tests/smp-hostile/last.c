@@ -149,7 +149,7 @@ static void last_wild_sipi(void)
 		unsigned int to = some_cpu(1);
 
 		smp_ipi(to, ICR_INIT);
-		smp_ipi(to, ICR_SIPI | (u32)random_below(LOW_PAGES));
+		smp_ipi(to, ICR_SIPI | (u32)below(LOW_PAGES));
 		smp_delay(A_WHILE);
 	}
 }
@@ -161,9 +161,9 @@ static void storm_job(u64 arg)
 	for (;;) {
 		unsigned int to = some_cpu(0);
 
-		if (random_below(2))
+		if (below(2))
 			smp_ipi(to, ICR_INIT);
-		smp_ipi(to, ICR_SIPI | smp_start_pages[random_below(2)]);
+		smp_ipi(to, ICR_SIPI | smp_start_pages[below(2)]);
 	}
 }
 
@@ -201,7 +201,7 @@ static void random_job(u64 arg)
 {
 	(void)arg;
 	for (;;)
-		send_raw((u32)random_below(1ull << 32), (u32)random_below(1ull << 32));
+		send_raw((u32)below(1ull << 32), (u32)below(1ull << 32));
 }
 
 static void last_random(void)

@@ -11,8 +11,6 @@
  */
 #include "guest-tests/smp-hostile/hostile.h"
 
-#define MIX 0x9e3779b97f4a7c15ull
-
 enum { FIRST_VECTOR = 16, VEC_AC_ERROR = 17, VEC_CP_ERROR = 21 };
 
 u64 nr_turns;
@@ -21,25 +19,20 @@ volatile u32 stop;
 static u64 random_state[SMP_MAX];
 static u32 alive;
 
-u64 random_below(u64 n)
+u64 below(u64 n)
 {
-	u64 *state = &random_state[smp_id()];
-
-	*state ^= *state << 13;
-	*state ^= *state >> 7;
-	*state ^= *state << 17;
-	return (*state * MIX >> 20) % n;
+	return random_below(&random_state[smp_id()], n);
 }
 
 unsigned int some_cpu(unsigned int first)
 {
-	return first + (unsigned int)random_below(smp_nr() - first);
+	return first + (unsigned int)below(smp_nr() - first);
 }
 
 /* Two vectors have an error code on the stack when they are exceptions, and none as interrupts. */
 static u32 some_vector(void)
 {
-	u32 vector = (u32)random_below(256);
+	u32 vector = (u32)below(256);
 
 	return vector == VEC_AC_ERROR || vector == VEC_CP_ERROR ? 0 : vector;
 }
@@ -49,13 +42,12 @@ u32 some_icr(void)
 	static const u32 anywhere[] = { 0, ICR_LOWEST, 0x300, ICR_NMI };
 	static const u32 guarded[] = { 0x200,
 				       0x700 }; /* SMI and ExtINT, which bare machines have */
-	u32 icr = (u32)(random_below(1 << 20) << 12);
+	u32 icr = (u32)(below(1 << 20) << 12);
 
-	icr |= hypervisor() && random_below(4) == 0 ? guarded[random_below(2)]
-						    : anywhere[random_below(4)];
-	if (x2apic && random_below(8))
+	icr |= hypervisor() && below(4) == 0 ? guarded[below(2)] : anywhere[below(4)];
+	if (x2apic && below(8))
 		icr &= ICR_OTHERS | ICR_ASSERT | ICR_LEVEL; /* the others are refused */
-	return icr | (random_below(2) ? ICR_LOGICAL : 0) | some_vector();
+	return icr | (below(2) ? ICR_LOGICAL : 0) | some_vector();
 }
 
 void write_raw(u32 reg, u32 value)
@@ -145,7 +137,7 @@ void guest_main(void)
 	nr_turns = arg_u64("n", 1000);
 	print("smp-hostile: seed %lu\n", seed);
 	for (unsigned int i = 0; i < SMP_MAX; i++)
-		random_state[i] = (seed + i * MIX) * MIX | 1;
+		random_state[i] = (seed + i * RANDOM_MIX) * RANDOM_MIX | 1;
 	smp_start(arg_is("mode", "x2apic"));
 	if (smp_nr() < 2) {
 		report(false, "two CPUs at least", "there is one");

@@ -13,13 +13,13 @@ static void icr_job(u64 arg)
 	(void)arg;
 	irq_on();
 	for (u64 i = 0; i < nr_turns; i++) {
-		u32 dest = random_below(2) ? (u32)random_below(1ull << 32) : ~0u;
+		u32 dest = below(2) ? (u32)below(1ull << 32) : ~0u;
 
-		if (send_raw(x2apic && random_below(2) ? (u32)random_below(16) : dest, some_icr()))
+		if (send_raw(x2apic && below(2) ? (u32)below(16) : dest, some_icr()))
 			__atomic_add_fetch(&refused, 1, __ATOMIC_SEQ_CST);
 		write_raw(APIC_ESR, 0);
 		if (x2apic)
-			write_raw(SELF_IPI, (u32)random_below(16));
+			write_raw(SELF_IPI, (u32)below(16));
 	}
 	irq_off();
 }
@@ -45,12 +45,12 @@ static void send_meanwhile(smp_fn_t job)
 	for (unsigned int i = 1; i < smp_nr(); i++)
 		smp_call(i, job, 0);
 	for (u64 i = 0; i < nr_turns; i++) {
-		u32 dest = random_below(2) ? ~0u : 1u << random_below(8);
-		u32 icr = ICR_ASSERT | (random_below(2) ? ICR_LOGICAL : 0) | VEC_ANY;
+		u32 dest = below(2) ? ~0u : 1u << below(8);
+		u32 icr = ICR_ASSERT | (below(2) ? ICR_LOGICAL : 0) | VEC_ANY;
 
-		icr |= random_below(4) ? 0 : ICR_LOWEST;
+		icr |= below(4) ? 0 : ICR_LOWEST;
 		apic_send(dest, icr);
-		smp_ipi(some_cpu(0), random_below(4) ? VEC_ANY : ICR_NMI);
+		smp_ipi(some_cpu(0), below(4) ? VEC_ANY : ICR_NMI);
 		irq_on();
 		smp_relax();
 		irq_off();
@@ -68,8 +68,8 @@ static void names_job(u64 arg)
 
 	(void)arg;
 	while (!stop) {
-		u32 reg = registers[random_below(ARRAY_SIZE(registers))];
-		u32 value = (u32)random_below(1ull << 32);
+		u32 reg = registers[below(ARRAY_SIZE(registers))];
+		u32 value = (u32)below(1ull << 32);
 
 		/* Bochs panics at models that the SDM does not define. */
 		if (reg == APIC_DFR && !hypervisor())
@@ -104,9 +104,9 @@ static void modes_job(u64 arg)
 	(void)arg;
 	irq_off();
 	while (!stop) {
-		u64 page = hypervisor() && random_below(4) == 0 ? MOVED_PAGE : APIC_PAGE;
+		u64 page = hypervisor() && below(4) == 0 ? MOVED_PAGE : APIC_PAGE;
 
-		write_base(page | bits[random_below(ARRAY_SIZE(bits))]);
+		write_base(page | bits[below(ARRAY_SIZE(bits))]);
 	}
 	write_base(APIC_PAGE);
 	write_base(APIC_PAGE | BASE_EN);

@@ -10,7 +10,7 @@ static void send_start(void)
 {
 	unsigned int to = some_cpu(1);
 
-	switch (random_below(4)) {
+	switch (below(4)) {
 	case 0:
 		smp_ipi(to, ICR_INIT);
 		break;
@@ -18,7 +18,7 @@ static void send_start(void)
 		smp_ipi(to, ICR_INIT);
 		/* fall through */
 	default:
-		smp_ipi(to, ICR_SIPI | smp_start_pages[random_below(2)]);
+		smp_ipi(to, ICR_SIPI | smp_start_pages[below(2)]);
 	}
 	__atomic_add_fetch(&sent, 1, __ATOMIC_SEQ_CST);
 }

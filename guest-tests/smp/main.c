@@ -64,10 +64,7 @@ static void check_arrival(void)
 
 u64 random_from(u64 *state)
 {
-	*state ^= *state << 13;
-	*state ^= *state >> 7;
-	*state ^= *state << 17;
-	return *state * 0x9e3779b97f4a7c15ull >> 20;
+	return random_next(state) >> 20;
 }
 
 void for_others(const char *name, bool (*check)(unsigned int cpu))

@@ -14,9 +14,9 @@ static enum state states[SMP_MAX];
 static const struct message *volatile orders[SMP_MAX];
 static volatile u32 in_state, let_go;
 
-static u64 random_below(u64 n)
+static u64 below(u64 n)
 {
-	return random_from(&random_state) % n;
+	return random_below(&random_state, n);
 }
 
 /* Spins in its state, and sends what it is told to. */
@@ -50,7 +50,7 @@ static void enter_states(void)
 
 	in_state = let_go = 0;
 	for (unsigned int i = 1; i < smp_nr(); i++) {
-		states[i] = (enum state)random_below(NR_STATES);
+		states[i] = (enum state)below(NR_STATES);
 		if (states[i] == IDLE)
 			continue;
 		smp_call(i, state_job, states[i]);
@@ -66,12 +66,12 @@ static void compose_any(struct message *m, unsigned int *sender, unsigned int i)
 	u32 what;
 
 	do {
-		what = random_below(4) == 0 ? ICR_LOWEST | TEST_VECTOR(i) : TEST_VECTOR(i);
-		if (i == 0 && random_below(2) == 0)
+		what = below(4) == 0 ? ICR_LOWEST | TEST_VECTOR(i) : TEST_VECTOR(i);
+		if (i == 0 && below(2) == 0)
 			what = ICR_NMI;
-		how = (enum address)random_below(NR_ADDRESSES);
-		*sender = (unsigned int)random_below(smp_nr());
-	} while (!compose(m, how, *sender, (unsigned int)random_below(smp_nr()),
+		how = (enum address)below(NR_ADDRESSES);
+		*sender = (unsigned int)below(smp_nr());
+	} while (!compose(m, how, *sender, (unsigned int)below(smp_nr()),
 			  random_from(&random_state), what));
 }
 
@@ -90,7 +90,7 @@ static void order(unsigned int cpu, const struct message *m)
 
 static bool one_round(void)
 {
-	unsigned int nr = 1 + (unsigned int)random_below(NR_TEST), sender;
+	unsigned int nr = 1 + (unsigned int)below(NR_TEST), sender;
 	struct message m[NR_TEST];
 	bool right = true;
 
@@ -98,7 +98,7 @@ static bool one_round(void)
 	for (unsigned int i = 0; i < nr; i++) {
 		compose_any(&m[i], &sender, i);
 		order(sender, &m[i]);
-		smp_delay(random_below(SPAN));
+		smp_delay(below(SPAN));
 	}
 	let_go = 1;
 	for (unsigned int i = 1; i < smp_nr(); i++)
@@ -114,9 +114,9 @@ static void restart_one(void)
 
 	if (smp_nr() < 2)
 		return;
-	cpu = 1 + (unsigned int)random_below(smp_nr() - 1);
-	smp_restart(cpu, (unsigned int)random_below(2));
-	set_model(x2apic ? X2 : random_below(2) ? FLAT : CLUSTER);
+	cpu = 1 + (unsigned int)below(smp_nr() - 1);
+	smp_restart(cpu, (unsigned int)below(2));
+	set_model(x2apic ? X2 : below(2) ? FLAT : CLUSTER);
 }
 
 void check_random(u64 seed)

@@ -2,6 +2,7 @@
 /* What the parts of this test share. All of it is CPU 0's business, unless it says otherwise. */
 #pragma once
 
+#include "guest-tests/lib/random.h"
 #include "guest-tests/lib/smp.h"
 
 /* Vectors that are counted for each CPU, and those of single checks, each in a class of its own. */

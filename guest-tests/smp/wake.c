@@ -50,6 +50,15 @@ static void hold_own_job(u64 arg)
 	phase[me] = 2;
 }
 
+/* Lets @cpu go: it gets one of each of the first two vectors, the higher first. */
+static bool gets_both(unsigned int cpu)
+{
+	let_go = 1;
+	smp_wait(cpu);
+	settle();
+	return got[0][cpu] == 1 && got[1][cpu] == 1 && last_test[cpu] == 0;
+}
+
 static bool own_held_by_if(unsigned int cpu)
 {
 	bool right;
@@ -62,10 +71,7 @@ static bool own_held_by_if(unsigned int cpu)
 	smp_ipi(cpu, TEST_VECTOR(0));
 	smp_delay(A_WHILE);
 	right = right && got[0][cpu] + got[1][cpu] == 0;
-	let_go = 1;
-	smp_wait(cpu);
-	settle();
-	return right && got[0][cpu] == 1 && got[1][cpu] == 1 && last_test[cpu] == 0;
+	return gets_both(cpu) && right;
 }
 
 /* Two of one vector are one, and of two vectors the higher comes first. */
@@ -78,10 +84,7 @@ static bool held_by_if(unsigned int cpu)
 	smp_ipi(cpu, TEST_VECTOR(0));
 	smp_delay(A_WHILE);
 	right = right && got[0][cpu] + got[1][cpu] == 0;
-	let_go = 1;
-	smp_wait(cpu);
-	settle();
-	return right && got[0][cpu] == 1 && got[1][cpu] == 1 && last_test[cpu] == 0;
+	return gets_both(cpu) && right;
 }
 
 static bool held_by_tpr(unsigned int cpu)
