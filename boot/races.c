@@ -231,10 +231,9 @@ static bool run(void)
 
 bool races_run(uint64_t rounds)
 {
-	struct mem_owner *owner;
+	struct mem_owner *owner = cpus_nr() > 1 ? page_zalloc(0, GLOBAL, NULL) : NULL;
 	bool pass = false;
 
-	owner = cpus_nr() > 1 ? page_zalloc(0, GLOBAL, NULL) : NULL;
 	if (!owner) {
 		log_error("races: %s",
 			  cpus_nr() > 1 ? "no memory" : "one CPU has nobody to race with");

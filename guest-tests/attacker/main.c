@@ -11,7 +11,7 @@
  * hypercall (default 50000; 0: none).
  */
 #include "guest-tests/lib/cpu.h"
-#include "guest-tests/lib/random.h"
+#include "guest-tests/lib/survive.h"
 #include "vmm/abi.h"
 
 #define FOUR_GIB  0x100000000ull
@@ -343,18 +343,6 @@ static u64 exits_left(void)
 	return sum - 1; /* the question itself was an exit in between */
 }
 
-/* One act with every register that C keeps across a call filled: none of them may come back changed. */
-static bool survives(void (*act)(void))
-{
-	u64 rbx = random(), r12 = random(), r13 = random(), r14 = random(), r15 = random();
-	u64 b = rbx, c = r12, d = r13, e = r14, f = r15;
-
-	asm volatile("" : "+b"(b), "+r"(c), "+r"(d), "+r"(e), "+r"(f));
-	act();
-	asm volatile("" : "+b"(b), "+r"(c), "+r"(d), "+r"(e), "+r"(f));
-	return b == rbx && c == r12 && d == r13 && e == r14 && f == r15;
-}
-
 void guest_main(void)
 {
 	u64 n = arg_u64("n", 100000), seed = arg_u64("seed", 1), lost = 0, violations = 0, done;
@@ -371,7 +359,7 @@ void guest_main(void)
 	trap_hook(VEC_DB, on_debug);
 	do {
 		for (unsigned int i = 0; i < CHUNK; i++, acts++) {
-			lost += !survives(all[below(ARRAY_SIZE(all))]);
+			lost += !survives(all[below(ARRAY_SIZE(all))], &state);
 			if (audit_every && acts % audit_every == audit_every - 1)
 				violations += (u64)hypercall(HC_AUDIT, 0, 0, 0);
 		}

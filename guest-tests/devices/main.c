@@ -10,7 +10,7 @@
  * Arguments: seed= (default 1), n= accesses (default 100000), audit= acts between two audits by hypercall (default 50000; 0: none).
  */
 #include "guest-tests/devices/devices.h"
-#include "guest-tests/lib/random.h"
+#include "guest-tests/lib/survive.h"
 #include "vmm/abi.h"
 
 enum { EXIT_IO = 30, EXIT_EPT_VIOLATION = 48 };
@@ -235,19 +235,6 @@ static void (*const all[])(void) = {
 	act_mmio, act_mmio, act_mmio, act_nmi,	act_virtio, act_virtio, act_virtio, act_rings,
 };
 
-/* One act with every register that C keeps across a call filled: none of them may come back changed. */
-static bool survives(void (*act)(void))
-{
-	u64 rbx = random_next(&state), r12 = random_next(&state), r13 = random_next(&state),
-	    r14 = random_next(&state);
-	u64 b = rbx, c = r12, d = r13, e = r14;
-
-	asm volatile("" : "+b"(b), "+r"(c), "+r"(d), "+r"(e));
-	act();
-	asm volatile("" : "+b"(b), "+r"(c), "+r"(d), "+r"(e));
-	return b == rbx && c == r12 && d == r13 && e == r14;
-}
-
 /* The end of the RAM below 4 GiB, where nothing of ours is. */
 static bool find_arena(void)
 {
@@ -289,7 +276,7 @@ void guest_main(void)
 	for (u64 i = 0; i < ARRAY_SIZE(canary); i++)
 		canary[i] = i * RANDOM_MIX ^ seed;
 	for (u64 acts = 1; accesses < n; acts++) {
-		lost += !survives(all[below(ARRAY_SIZE(all))]);
+		lost += !survives(all[below(ARRAY_SIZE(all))], &state);
 		if (audit_every && acts % audit_every == 0)
 			violations += (u64)hypercall(HC_AUDIT, 0, 0, 0);
 	}
